@@ -1,0 +1,236 @@
+//! Configured texts that may hold a secret, and the scrubber that keeps secrets out of what is shown.
+//!
+//! Never logs, prints or serialises a secret: [`Text`] and [`Secret`] show where the value came from instead of the
+//! value. Does not resolve `${env:…}`; that is the configuration reader's work, which hands over both halves.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The newtype name under which a deserializer may hand over `[shown, value]` instead of one string.
+pub const EXPANDED: &str = "$forewarn::expanded";
+
+/// A text from the configuration. Where it held `${env:…}` or `${file:…}`, it shows that reference, never the value.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Text {
+    shown: Arc<str>,
+    /// The resolved text, where it differs from what may be shown.
+    value: Option<Arc<str>>,
+}
+
+impl Text {
+    /// A text with nothing to hide.
+    #[must_use]
+    pub fn plain(text: &str) -> Self {
+        Self { shown: text.into(), value: None }
+    }
+
+    /// A text that resolved to `value` and is to be shown as `shown`.
+    #[must_use]
+    pub fn expanded(shown: &str, value: &str) -> Self {
+        Self { shown: shown.into(), value: Some(value.into()) }
+    }
+
+    /// The real text. Every caller sends it to a target or compares with it; none may print it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.value.as_deref().unwrap_or(&self.shown)
+    }
+
+    /// What people may see.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// True when the text holds something from `${env:…}` or `${file:…}`.
+    #[must_use]
+    pub fn is_expanded(&self) -> bool {
+        self.value.is_some()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.shown, out)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(EXPANDED, TextVisitor)
+    }
+}
+
+impl JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::plain(text))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
+        String::deserialize(deserializer).map(|text| Text::plain(&text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
+        let missing = || de::Error::custom("expected the shown text and the value");
+        let shown: String = seq.next_element()?.ok_or_else(missing)?;
+        let value: String = seq.next_element()?.ok_or_else(missing)?;
+        Ok(Text::expanded(&shown, &value))
+    }
+}
+
+/// A text that is a secret wherever it came from: a password or a token. A literal shows as `[secret]`.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Secret(Text);
+
+impl Secret {
+    /// A secret with this value.
+    #[must_use]
+    pub fn new(value: &str) -> Self {
+        Self(Text::plain(value))
+    }
+
+    /// The real value, to be sent to the target only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    fn shown(&self) -> &str {
+        if self.0.is_expanded() { self.0.shown() } else { HIDDEN }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.shown())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+/// Removes known secrets from texts that a target may have echoed.
+#[derive(Clone, Default)]
+pub struct Scrubber {
+    values: Vec<Arc<str>>,
+}
+
+impl Scrubber {
+    /// Remembers `value`. Values under four bytes are left out: hiding every `1` would only garble the text.
+    pub fn hide(&mut self, value: &str) {
+        if value.len() >= 4 && !self.values.iter().any(|known| &**known == value) {
+            self.values.push(value.into());
+            // Longest first, so that a secret that contains another is replaced whole.
+            self.values.sort_by_key(|known| std::cmp::Reverse(known.len()));
+        }
+    }
+
+    /// Remembers a text's value if it was expanded.
+    pub fn hide_text(&mut self, text: &Text) {
+        if text.is_expanded() {
+            self.hide(text.expose());
+        }
+    }
+
+    /// Remembers a secret.
+    pub fn hide_secret(&mut self, secret: &Secret) {
+        self.hide(secret.expose());
+    }
+
+    /// `text` with every known secret replaced.
+    #[must_use]
+    pub fn scrub(&self, text: String) -> String {
+        self.values
+            .iter()
+            .fold(text, |text, value| if text.contains(&**value) { text.replace(&**value, HIDDEN) } else { text })
+    }
+}
+
+impl fmt::Debug for Scrubber {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Scrubber({} secrets)", self.values.len())
+    }
+}
+
+const HIDDEN: &str = "[secret]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_formats_shows_a_secret() {
+        let text = Text::expanded("Key ${env:FAL_KEY}", "Key hunter2");
+        let literal = Secret::new("hunter2");
+        let shown =
+            format!("{text} {text:?} {literal} {literal:?} {}", serde_json::to_string(&(&text, &literal)).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(text.expose(), "Key hunter2");
+        assert_eq!(literal.expose(), "hunter2");
+    }
+
+    #[test]
+    fn an_echoed_secret_is_scrubbed() {
+        let mut scrubber = Scrubber::default();
+        scrubber.hide("hunter2");
+        scrubber.hide("hunter2-long");
+        scrubber.hide("1");
+        assert_eq!(scrubber.scrub("1: hunter2-long, hunter2".to_owned()), "1: [secret], [secret]");
+        assert_eq!(format!("{scrubber:?}"), "Scrubber(2 secrets)");
+    }
+
+    #[test]
+    fn a_plain_deserializer_gives_a_plain_text() {
+        assert_eq!(serde_json::from_str::<Text>("\"hello\"").unwrap(), Text::plain("hello"));
+    }
+}

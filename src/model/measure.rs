@@ -1,0 +1,92 @@
+//! How a probe type says what it can learn: numbers, facts, and the metric series made from them.
+//!
+//! Each probe type owns its tables (`Kind`); the metrics read them. So a new type brings its own metrics, and a name
+//! stands in one place. Values live in [`ProbeResult`](super::result::ProbeResult), not here.
+
+/// A number that a probe type can learn, by the key under which results carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// The key in a result's `measures`.
+    pub key: &'static str,
+    /// What it is, with its unit.
+    pub about: &'static str,
+}
+
+/// A text that a probe type can learn, by the key under which results carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact {
+    /// The key in a result's `facts`.
+    pub key: &'static str,
+    /// What it is.
+    pub about: &'static str,
+}
+
+/// A metric family.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// The full Prometheus name.
+    pub name: &'static str,
+    /// The `HELP` text: one sentence.
+    pub help: &'static str,
+    /// How values become samples.
+    pub form: Form,
+}
+
+/// How values become samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// The last result's value; absent when the last result has none.
+    Gauge,
+    /// The sum of all results' values since the probe was first loaded.
+    Counter,
+    /// All results' values, in buckets with these upper bounds (ascending, without +Inf).
+    Histogram(&'static [f64]),
+}
+
+/// One series of a metric, and where its value comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Series {
+    /// The family it belongs to.
+    pub metric: &'static Metric,
+    /// One fixed label beside the probe's own, such as `phase="connect"`.
+    pub label: Option<(&'static str, &'static str)>,
+    /// Where the value is found in a result.
+    pub from: Source,
+}
+
+/// Where a series finds its value in a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The measure with this key.
+    Measure(&'static str),
+    /// The duration of the phase with this name, in seconds.
+    Phase(&'static str),
+}
+
+/// A gauge that is always 1 and carries texts as labels. Present when the result has every fact that it names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Info {
+    /// The family; its form is a gauge.
+    pub metric: &'static Metric,
+    /// Pairs of label name and the fact that fills it.
+    pub labels: &'static [(&'static str, &'static str)],
+}
+
+/// What one probe type can learn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kind {
+    /// The key in YAML: `http`.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub about: &'static str,
+    /// The phases it times, in order.
+    pub phases: &'static [&'static str],
+    /// Its numbers.
+    pub measures: &'static [Measure],
+    /// Its texts.
+    pub facts: &'static [Fact],
+    /// The series made from phases and measures. Series of one metric stand together.
+    pub series: &'static [Series],
+    /// The info metrics made from facts.
+    pub infos: &'static [Info],
+}
