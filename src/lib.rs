@@ -17,4 +17,5 @@
 
 pub mod base;
 pub mod model;
+pub mod probe;
 pub mod schedule;
