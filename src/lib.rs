@@ -16,6 +16,7 @@
 //! | 0 | [`base`] | clock, durations, secrets, bounded reads: no domain words |
 
 pub mod base;
+pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod schedule;
