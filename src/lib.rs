@@ -16,5 +16,6 @@
 //! | 0 | [`base`] | clock, durations, secrets, bounded reads: no domain words |
 
 pub mod base;
+pub mod demo;
 pub mod model;
 pub mod schedule;

@@ -1,1 +1,2 @@
-//! x
+//! The integration tests, as one binary.
+mod demo;
