@@ -17,6 +17,7 @@
 
 pub mod base;
 pub mod metrics;
+pub mod demo;
 pub mod model;
 pub mod probe;
 pub mod schedule;

@@ -1,2 +1,4 @@
 //! x
 mod metrics;
+//! The integration tests, as one binary.
+mod demo;
