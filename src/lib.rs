@@ -18,6 +18,7 @@
 pub mod base;
 pub mod metrics;
 pub mod demo;
+pub mod config;
 pub mod model;
 pub mod probe;
 pub mod schedule;
