@@ -3,6 +3,7 @@
 //! Bounds: connections at once, time to send a request's head, size of the head. Knows nothing of what is served.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
@@ -28,6 +29,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { connections: 512, head_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Lets a handler break its connection off instead of answering; stands in every request's extensions.
+#[derive(Debug, Clone, Default)]
+pub struct Reset(Arc<Notify>);
+
+impl Reset {
+    /// Sends a TCP reset to the client. Never returns: the connection drops the handler that waits here.
+    pub async fn now(self) -> Infallible {
+        self.0.notify_one();
+        std::future::pending().await
     }
 }
 
@@ -70,21 +83,36 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let reset = Reset::default();
+    let asked = reset.clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut router = router.clone();
-        async move { Ok::<_, Infallible>(router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(asked.clone());
+        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
+    // An error of the connection is the client's: it went away or broke the protocol.
     tokio::select! {
-        _ = connection.as_mut() => return,
+        _ = &mut connection => return,
+        () = reset.0.notified() => return abort(connection.into_parts().io.into_inner()),
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    connection.as_mut().graceful_shutdown();
-    // An error here is the client's: it went away or broke the protocol.
-    let _ = connection.await;
+    Pin::new(&mut connection).graceful_shutdown();
+    tokio::select! {
+        _ = &mut connection => {}
+        () = reset.0.notified() => abort(connection.into_parts().io.into_inner()),
+    }
+}
+
+/// Closes `stream` with RST; what is not sent yet is lost.
+fn abort(stream: TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::warn!(%error, "cannot reset a connection; it is closed instead");
+    }
+    drop(stream);
 }

@@ -14,9 +14,20 @@
 //! Then `UPDATE=1 cargo test` rewrites the schema, the references and the golden files. If another file needs a hand,
 //! the design is wrong: mend the design.
 
+pub mod attempt;
 pub mod http;
 pub mod net;
 pub mod pattern;
+pub mod timeline;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use self::attempt::Prober;
+use self::net::shared::Shared;
+use crate::model::measure::Kind;
 
 /// The table of probe types: the key in YAML, the settings' type, and one line for the reference.
 ///
@@ -33,12 +44,59 @@ macro_rules! probe_types {
 }
 pub use crate::probe_types;
 
+/// The settings of one probe type.
+pub trait ProbeType: DeserializeOwned + JsonSchema + Clone + PartialEq {
+    /// The tables of what it learns.
+    fn kind() -> &'static Kind;
+
+    /// What is wrong with settings that are each fine alone: a path of keys below the type's own, and a sentence.
+    fn conflicts(&self) -> Vec<(&'static str, String)>;
+
+    /// The host that attempts go to, for the cap on attempts per host; `None` where there is no one host.
+    fn host(&self) -> Option<String>;
+
+    /// What makes the attempts.
+    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober>;
+}
+
 macro_rules! spec {
     ($($(#[doc = $about:literal])+ $key:ident: $settings:ty, $variant:ident;)+) => {
         /// The settings of one probe, of whichever type.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Spec {
             $($(#[doc = $about])+ $variant(Box<$settings>),)+
+        }
+
+        /// The tables of every probe type, in the order of the table.
+        #[must_use]
+        pub fn kinds() -> Vec<&'static Kind> {
+            vec![$(<$settings as ProbeType>::kind()),+]
+        }
+
+        impl Spec {
+            /// The tables of what this type learns.
+            #[must_use]
+            pub fn kind(&self) -> &'static Kind {
+                match self { $(Self::$variant(_) => <$settings as ProbeType>::kind(),)+ }
+            }
+
+            /// See [`ProbeType::conflicts`].
+            #[must_use]
+            pub fn conflicts(&self) -> Vec<(&'static str, String)> {
+                match self { $(Self::$variant(settings) => settings.conflicts(),)+ }
+            }
+
+            /// See [`ProbeType::host`].
+            #[must_use]
+            pub fn host(&self) -> Option<String> {
+                match self { $(Self::$variant(settings) => settings.host(),)+ }
+            }
+
+            /// See [`ProbeType::prober`].
+            #[must_use]
+            pub fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober> {
+                match self { $(Self::$variant(settings) => settings.prober(shared),)+ }
+            }
         }
     };
 }

@@ -1,1 +1,4 @@
-//! x
+//! The integration tests, as one binary: one file per subject, real peers on loopback, no internet, no sleeps.
+
+mod demo;
+mod metrics;

@@ -2,11 +2,18 @@
 //!
 //! This file is the settings. It does not run scripts, load sub-resources or keep cookies: that is `browser` and `steps`.
 
+pub mod decode;
+pub mod exchange;
+pub mod judge;
+pub mod kind;
+pub mod request;
 pub mod rules;
+pub mod run;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use hyper::Method as HttpMethod;
 use hyper::header::{HeaderName as HttpHeaderName, HeaderValue};
@@ -17,11 +24,15 @@ use serde_json::Value;
 use url::Url;
 
 use self::rules::Rules;
+use super::ProbeType;
+use super::attempt::Prober;
 use super::net::settings::{Resolve, Tls};
+use super::net::shared::Shared;
 use crate::base::bounded::printable;
 use crate::base::many::Many;
 use crate::base::secret::{Secret, Text};
 use crate::base::size::ByteSize;
+use crate::model::measure::Kind;
 
 /// One HTTP request, redirects followed, judged by what a user would notice.
 ///
@@ -80,6 +91,36 @@ impl Http {
 
     const fn default_max_body() -> ByteSize {
         ByteSize(4 << 20)
+    }
+}
+
+impl ProbeType for Http {
+    fn kind() -> &'static Kind {
+        &kind::KIND
+    }
+
+    fn conflicts(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let bodies = [self.body.is_some(), self.json.is_some(), self.form.is_some()];
+        if bodies.into_iter().filter(|given| *given).count() > 1 {
+            found.push(("", "at most one of `body`, `json` and `form` may be given".to_owned()));
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            found.push(("tls", "`cert` and `key` belong together; give both or neither".to_owned()));
+        }
+        if let Some(pin) = self.resolve.pin.filter(|pin| !self.resolve.family.admits(&pin.0)) {
+            found.push(("resolve", format!("`pin` {} is not of the family that `family` asks for", pin.0)));
+        }
+        found
+    }
+
+    fn host(&self) -> Option<String> {
+        let url = self.url.url();
+        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+    }
+
+    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober> {
+        Arc::new(run::HttpProber::new(self.clone(), shared))
     }
 }
 
