@@ -356,6 +356,10 @@ async fn the_answer_says_what_it_is() {
         told(OPEN_METRICS, Some("gzip")),
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", Some("gzip"))
     );
+    // The server takes the body as it is, and moves it between threads.
+    let body = axum::body::Body::from_stream(metrics.scrape(None, None).body);
+    let sent = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    assert!(sent.starts_with(b"# HELP forewarn_build_info "));
 }
 
 #[tokio::test]
