@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
+
+use super::parse::from_text;
 
 /// A span of time written with units, at most 100 years.
 ///
@@ -113,7 +115,7 @@ impl fmt::Debug for HumanDuration {
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        from_text(deserializer, "a duration such as `30s`")
     }
 }
 

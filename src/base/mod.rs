@@ -6,6 +6,8 @@ pub mod bounded;
 pub mod clock;
 pub mod duration;
 pub mod hash;
+pub mod many;
+pub mod parse;
 pub mod secret;
 pub mod serve;
 pub mod size;

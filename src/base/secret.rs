@@ -175,10 +175,14 @@ impl Scrubber {
         }
     }
 
-    /// Remembers a text's value if it was expanded.
+    /// Remembers what was put in for each reference of an expanded text, and the whole.
     pub fn hide_text(&mut self, text: &Text) {
-        if text.is_expanded() {
-            self.hide(text.expose());
+        if !text.is_expanded() {
+            return;
+        }
+        self.hide(text.expose());
+        for part in inserted(text.shown(), text.expose()) {
+            self.hide(part);
         }
     }
 
@@ -200,6 +204,23 @@ impl fmt::Debug for Scrubber {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Scrubber({} secrets)", self.values.len())
     }
+}
+
+/// The parts of `value` that stand where `shown` has `${…}`; found by the literal text between the references.
+fn inserted<'value>(shown: &str, value: &'value str) -> Vec<&'value str> {
+    let mut parts = Vec::new();
+    let (mut shown, mut value) = (shown, value);
+    while let Some((literal, rest)) = shown.split_once("${") {
+        let Some(after) = value.strip_prefix(literal) else { break };
+        let Some((_, tail)) = rest.split_once('}') else { break };
+        let next = tail.split_once("${").map_or(tail, |(next, _)| next);
+        let is_last = !tail.contains("${");
+        let end = if is_last { after.len().checked_sub(next.len()) } else { after.find(next) };
+        let Some((part, remaining)) = end.and_then(|end| after.split_at_checked(end)) else { break };
+        parts.push(part);
+        (shown, value) = (tail, remaining);
+    }
+    parts
 }
 
 const HIDDEN: &str = "[secret]";
@@ -227,6 +248,16 @@ mod tests {
         scrubber.hide("1");
         assert_eq!(scrubber.scrub("1: hunter2-long, hunter2".to_owned()), "1: [secret], [secret]");
         assert_eq!(format!("{scrubber:?}"), "Scrubber(2 secrets)");
+    }
+
+    #[test]
+    fn each_reference_of_an_expanded_text_is_scrubbed() {
+        assert_eq!(inserted("Key ${env:A}", "Key hunter2"), ["hunter2"]);
+        assert_eq!(inserted("${env:A}/x/${env:B}?y", "host/x/token?y"), ["host", "token"]);
+        assert_eq!(inserted("plain", "plain"), Vec::<&str>::new());
+        let mut scrubber = Scrubber::default();
+        scrubber.hide_text(&Text::expanded("Key ${env:A}", "Key hunter2"));
+        assert_eq!(scrubber.scrub("bad key: hunter2".to_owned()), "bad key: [secret]");
     }
 
     #[test]

@@ -1,2 +1,4 @@
-//! The integration tests, as one binary.
+//! The integration tests, as one binary: one file per subject, real peers on loopback, no internet, no sleeps.
+
 mod demo;
+mod metrics;

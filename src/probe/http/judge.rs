@@ -1,0 +1,416 @@
+//! Applies rules to an answer: pure, from values to what did not hold.
+//!
+//! Every rule is applied and every breach noted; the first one, in the order of this file, gives the reason.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, LAST_MODIFIED};
+use hyper::http::response::Parts;
+use serde_json::Value;
+
+use super::rules::{BodyRule, JsonRule, Rules, SizeRule, StatusRange, TextRule, WireVersion};
+use crate::base::bounded::printable;
+use crate::base::clock::Timestamp;
+use crate::base::duration::{HumanDuration, shown};
+use crate::base::secret::Text;
+use crate::base::size::ByteSize;
+use crate::model::outcome::Failure;
+use crate::model::reason::Reason;
+use crate::probe::pattern::{Pattern, Regexes};
+
+/// What is judged.
+pub struct Evidence<'answer> {
+    /// Status, version and headers of the final answer.
+    pub head: &'answer Parts,
+    /// Its body, decompressed; empty if no rule looks at it.
+    pub body: &'answer [u8],
+    /// The body's size after decompression.
+    pub size: u64,
+    /// Whether it came over TLS.
+    pub https: bool,
+    /// When the first of the presented certificates expires.
+    pub certificate_expiry: Option<Timestamp>,
+    /// The whole attempt so far.
+    pub took: Duration,
+    /// From the attempt's start to the final answer's first byte.
+    pub first_byte: Duration,
+    /// Wall time.
+    pub now: Timestamp,
+}
+
+/// A rule that did not hold.
+#[derive(Debug)]
+pub struct Breach {
+    /// What to report.
+    pub failure: Failure,
+    /// True when a pattern decided it.
+    pub by_regex: bool,
+}
+
+/// True when the rules look at the body's bytes, so that they must be kept.
+#[must_use]
+pub fn wants_body(rules: &Rules) -> bool {
+    rules.body.as_deref().is_some_and(|rule| {
+        let BodyRule { equals, contains, not_contains, matches, not_matches, json, size: _ } = rule;
+        equals.is_some()
+            || !(contains.is_empty()
+                && not_contains.is_empty()
+                && matches.is_empty()
+                && not_matches.is_empty()
+                && json.is_empty())
+    })
+}
+
+/// Everything in `rules` that does not hold, most telling first. `fallback` are the statuses that are fine where the
+/// rules name none; empty for any.
+#[must_use]
+pub fn breaches(rules: &Rules, fallback: &[StatusRange], evidence: &Evidence<'_>, regexes: &Regexes) -> Vec<Breach> {
+    let mut court = Court { regexes, breaches: Vec::new() };
+    let statuses = rules.status.as_deref().unwrap_or(fallback);
+    if !statuses.is_empty() {
+        court.status(statuses, evidence.head.status);
+    }
+    court.transport(rules, evidence);
+    for (name, rule) in &rules.headers {
+        court.header(name.0.as_str(), rule, &evidence.head.headers);
+    }
+    if let Some(rule) = &rules.body {
+        court.body(rule, evidence);
+    }
+    court.age(rules, evidence);
+    court.time("the answer took", rules.within, evidence.took);
+    court.time("the first byte took", rules.first_byte_within, evidence.first_byte);
+    court.breaches
+}
+
+/// Collects breaches.
+struct Court<'regexes> {
+    regexes: &'regexes Regexes,
+    breaches: Vec<Breach>,
+}
+
+impl Court<'_> {
+    fn breach(&mut self, reason: Reason, detail: String) {
+        self.breaches.push(Breach { failure: Failure::new(reason, detail), by_regex: false });
+    }
+
+    fn status(&mut self, expected: &[StatusRange], status: StatusCode) {
+        if expected.iter().any(|range| range.contains(status.as_u16())) {
+            return;
+        }
+        let reason = match status.as_u16() {
+            401 | 403 => Reason::Auth,
+            429 => Reason::RateLimited,
+            500..=599 => Reason::Unavailable,
+            _ => Reason::HttpStatus,
+        };
+        let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        self.breach(reason, format!("expected status {}, got {status}", expected.join(" or ")));
+    }
+
+    fn transport(&mut self, rules: &Rules, evidence: &Evidence<'_>) {
+        if let Some(https) = rules.https
+            && https != evidence.https
+        {
+            let (wanted, got) = if https { ("over TLS", "in the clear") } else { ("in the clear", "over TLS") };
+            self.breach(Reason::Assertion, format!("expected the answer {wanted}, it came {got}"));
+        }
+        if let Some(versions) = &rules.http_version {
+            let spoken = match evidence.head.version {
+                hyper::Version::HTTP_10 => Some(WireVersion::V1_0),
+                hyper::Version::HTTP_11 => Some(WireVersion::V1_1),
+                hyper::Version::HTTP_2 => Some(WireVersion::V2),
+                _ => None,
+            };
+            if !spoken.is_some_and(|spoken| versions.contains(&spoken)) {
+                self.breach(
+                    Reason::Assertion,
+                    format!("expected another HTTP version, got {:?}", evidence.head.version),
+                );
+            }
+        }
+    }
+
+    fn header(&mut self, name: &str, rule: &TextRule, headers: &HeaderMap) {
+        let values: Vec<String> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        let what = format!("header {name}");
+        if rule.absent {
+            if let Some(value) = values.first() {
+                self.breach(Reason::Assertion, format!("expected no {what}, got `{}`", printable(value, 100)));
+            }
+            return;
+        }
+        if values.is_empty() {
+            self.breach(Reason::Assertion, format!("expected {what}, there is none"));
+            return;
+        }
+        // Several headers of one name mean their values joined by commas (RFC 9110 §5.2).
+        let joined = values.join(", ");
+        self.text(&what, rule.equals.as_ref(), &rule.contains, &rule.not_contains, &joined);
+        self.patterns(&what, &rule.matches, &rule.not_matches, &joined);
+    }
+
+    fn body(&mut self, rule: &BodyRule, evidence: &Evidence<'_>) {
+        if let Some(size) = rule.size {
+            self.size(size, evidence.size);
+        }
+        if rule.json.is_empty() {
+            self.body_text(rule, evidence.body);
+            return;
+        }
+        self.body_text(rule, evidence.body);
+        match serde_json::from_slice::<Value>(evidence.body) {
+            Ok(document) => {
+                for rule in rule.json.iter() {
+                    self.json(rule, &document);
+                }
+            }
+            Err(error) => {
+                let start = printable(&String::from_utf8_lossy(&evidence.body[..evidence.body.len().min(60)]), 60);
+                self.breach(Reason::Assertion, format!("expected JSON in the body: {error}; it starts with `{start}`"));
+            }
+        }
+    }
+
+    fn body_text(&mut self, rule: &BodyRule, body: &[u8]) {
+        let text = String::from_utf8_lossy(body);
+        self.text("the body", rule.equals.as_ref(), &rule.contains, &rule.not_contains, &text);
+        self.patterns("the body", &rule.matches, &rule.not_matches, &text);
+    }
+
+    fn text(&mut self, what: &str, equals: Option<&Text>, contains: &[Text], lacks: &[Text], text: &str) {
+        if let Some(equals) = equals
+            && text != equals.expose()
+        {
+            let (wanted, got) = (printable(equals.shown(), 100), printable(text, 100));
+            self.breach(Reason::Assertion, format!("expected {what} to be `{wanted}`, got `{got}`"));
+        }
+        for part in contains.iter().filter(|part| !text.contains(part.expose())) {
+            self.breach(
+                Reason::Assertion,
+                format!("expected {what} to contain `{}`{}", printable(part.shown(), 100), got(text)),
+            );
+        }
+        for part in lacks.iter().filter(|part| text.contains(part.expose())) {
+            self.breach(
+                Reason::Assertion,
+                format!("expected {what} not to contain `{}`", printable(part.shown(), 100)),
+            );
+        }
+    }
+
+    fn patterns(&mut self, what: &str, matches: &[Pattern], lacks: &[Pattern], text: &str) {
+        let holds = |pattern: &Pattern| self.regexes.compiled(pattern).is_some_and(|regex| regex.is_match(text));
+        let missing = matches.iter().filter(|pattern| !holds(pattern));
+        let missing = missing
+            .map(|pattern| format!("expected {what} to match {}{}", printable(pattern.as_str(), 100), got(text)));
+        let found = lacks.iter().filter(|pattern| holds(pattern));
+        let found = found.map(|pattern| format!("expected {what} not to match {}", printable(pattern.as_str(), 100)));
+        let failed: Vec<_> = missing.chain(found).collect();
+        let breach = |detail| Breach { failure: Failure::new(Reason::Assertion, detail), by_regex: true };
+        self.breaches.extend(failed.into_iter().map(breach));
+    }
+
+    fn size(&mut self, rule: SizeRule, size: u64) {
+        if let Some(min) = rule.min.filter(|min| size < min.0) {
+            self.breach(Reason::Assertion, format!("expected a body of at least {min}, got {}", ByteSize(size)));
+        }
+        if let Some(max) = rule.max.filter(|max| size > max.0) {
+            self.breach(Reason::Assertion, format!("expected a body of at most {max}, got {}", ByteSize(size)));
+        }
+    }
+
+    fn json(&mut self, rule: &JsonRule, document: &Value) {
+        let selected = rule.path.select(document);
+        if rule.absent {
+            if let Some(value) = selected.iter().find(|value| !value.is_null()) {
+                let value = printable(&value.to_string(), 100);
+                self.breach(Reason::Assertion, format!("expected nothing at {}, got {value}", rule.path));
+            }
+            return;
+        }
+        let Some(first) = selected.first() else {
+            self.breach(Reason::Assertion, format!("expected a value at {}, there is none", rule.path));
+            return;
+        };
+        let regex = rule.matches.as_ref().and_then(|pattern| self.regexes.compiled(pattern));
+        let number = |value: &Value, holds: &dyn Fn(f64) -> bool| value.as_f64().is_some_and(holds);
+        let holds = |value: &&Value| {
+            rule.equals.as_ref().is_none_or(|wanted| equal(wanted, value))
+                && regex.as_ref().is_none_or(|regex| regex.is_match(&plain(value)))
+                && rule.at_least.is_none_or(|least| number(value, &|value| value >= least))
+                && rule.at_most.is_none_or(|most| number(value, &|value| value <= most))
+        };
+        if !selected.iter().any(holds) {
+            let first = printable(&first.to_string(), 100);
+            let detail = format!("expected {} {}, got {first}", rule.path, wanted(rule));
+            let by_regex = rule.matches.is_some();
+            self.breaches.push(Breach { failure: Failure::new(Reason::Assertion, detail), by_regex });
+        }
+    }
+
+    fn age(&mut self, rules: &Rules, evidence: &Evidence<'_>) {
+        if rules.certificate.is_some() && evidence.certificate_expiry.is_none() {
+            self.breach(Reason::Tls, "expected a certificate, the answer came without one".to_owned());
+        }
+        if let (Some(rule), Some(expiry)) = (rules.certificate, evidence.certificate_expiry) {
+            let left = Duration::try_from(expiry.duration_since(evidence.now)).unwrap_or(Duration::ZERO);
+            if left < rule.valid_for.get() {
+                let wanted = rule.valid_for;
+                self.breach(
+                    Reason::Tls,
+                    format!("the certificate expires in {}, on {expiry}; expected {wanted} at least", span(left)),
+                );
+            }
+        }
+        if let Some(limit) = rules.modified_within {
+            match last_modified(&evidence.head.headers) {
+                None => self.breach(Reason::Assertion, "expected header last-modified, there is none".to_owned()),
+                Some(at) => {
+                    let age = Duration::try_from(evidence.now.duration_since(at)).unwrap_or(Duration::ZERO);
+                    if age > limit.get() {
+                        self.breach(
+                            Reason::Stale,
+                            format!("last modified {} ago, on {at}; expected {limit} at most", span(age)),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn time(&mut self, what: &str, limit: Option<HumanDuration>, took: Duration) {
+        if let Some(limit) = limit.filter(|limit| took > limit.get()) {
+            self.breach(Reason::Slow, format!("{what} {}, expected {limit} at most", shown(took)));
+        }
+    }
+}
+
+/// The `last-modified` header, if it is there and a date.
+#[must_use]
+pub fn last_modified(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(LAST_MODIFIED)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}
+
+/// Days for long spans, which is how people think of certificates.
+fn span(span: Duration) -> String {
+    let days = span.as_secs() / 86_400;
+    if days >= 2 { format!("{days} days") } else { shown(span) }
+}
+
+fn got(text: &str) -> String {
+    if text.is_empty() {
+        ", it is empty".to_owned()
+    } else {
+        format!("; it starts with `{}`", printable(text.trim_start(), 60))
+    }
+}
+
+/// JSON numbers are equal by value: `1` and `1.0` are one number.
+fn equal(wanted: &Value, value: &Value) -> bool {
+    wanted == value
+        || wanted.as_f64().zip(value.as_f64()).is_some_and(|(wanted, value)| wanted.to_bits() == value.to_bits())
+}
+
+/// A string without its quotes, anything else as JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn wanted(rule: &JsonRule) -> String {
+    let parts = [
+        rule.equals.as_ref().map(|value| format!("to be {}", printable(&value.to_string(), 100))),
+        rule.matches.as_ref().map(|pattern| format!("to match {}", printable(pattern.as_str(), 100))),
+        rule.at_least.map(|least| format!("to be at least {least}")),
+        rule.at_most.map(|most| format!("to be at most {most}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rules(json: Value) -> Rules {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn judged(
+        rules: &Rules,
+        fallback: &[StatusRange],
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Vec<(Reason, String)> {
+        let mut builder = hyper::Response::builder().status(status);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        let (head, ()) = builder.body(()).unwrap().into_parts();
+        let evidence = Evidence {
+            head: &head,
+            body: body.as_bytes(),
+            size: body.len() as u64,
+            https: true,
+            certificate_expiry: Some("2026-01-11T00:00:00Z".parse().unwrap()),
+            took: Duration::from_millis(1500),
+            first_byte: Duration::from_millis(700),
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+        };
+        let breaches = breaches(rules, fallback, &evidence, &Regexes::default());
+        breaches.into_iter().map(|breach| (breach.failure.reason, breach.failure.detail)).collect()
+    }
+
+    fn first(rule: Value, status: u16, headers: &[(&'static str, &str)], body: &str) -> Option<(Reason, String)> {
+        judged(&rules(rule), &[], status, headers, body).into_iter().next()
+    }
+
+    #[test]
+    fn each_status_has_its_reason() {
+        for (status, reason) in [
+            (404, Reason::HttpStatus),
+            (401, Reason::Auth),
+            (403, Reason::Auth),
+            (429, Reason::RateLimited),
+            (500, Reason::Unavailable),
+            (503, Reason::Unavailable),
+        ] {
+            assert_eq!(first(json!({}), status, &[], ""), None);
+            let found = judged(&Rules::default(), &[StatusRange::SUCCESS], status, &[], "");
+            assert_eq!(found[0].0, reason);
+            assert!(found[0].1.starts_with("expected status 2xx, got "), "{}", found[0].1);
+        }
+    }
+
+    #[test]
+    fn times_and_dates() {
+        assert_eq!(
+            first(json!({"within": "1s"}), 200, &[], "").unwrap(),
+            (Reason::Slow, "the answer took 1.50s, expected 1s at most".to_owned())
+        );
+        assert_eq!(first(json!({"within": "2s", "first_byte_within": "1s"}), 200, &[], ""), None);
+        assert_eq!(
+            first(json!({"certificate": {"valid_for": "14d"}}), 200, &[], "").unwrap(),
+            (
+                Reason::Tls,
+                "the certificate expires in 10 days, on 2026-01-11T00:00:00Z; expected 14d at least".to_owned()
+            )
+        );
+        let old = [("last-modified", "Wed, 31 Dec 2025 12:00:00 GMT")];
+        assert_eq!(first(json!({"modified_within": "13h"}), 200, &old, ""), None);
+        assert_eq!(first(json!({"modified_within": "11h"}), 200, &old, "").unwrap().0, Reason::Stale);
+        assert_eq!(first(json!({"modified_within": "11h"}), 200, &[], "").unwrap().0, Reason::Assertion);
+    }
+
+    #[test]
+    fn numbers_are_equal_by_value() {
+        assert!(equal(&json!(1), &json!(1.0)));
+        assert!(!equal(&json!(1), &json!("1")));
+        assert!(equal(&json!("a"), &json!("a")));
+    }
+}

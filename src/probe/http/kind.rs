@@ -1,0 +1,115 @@
+//! The tables of what the `http` probe learns, and the metrics made from it.
+//!
+//! Names shared with `blackbox_exporter` mean the same as there. Values are found elsewhere in this folder.
+
+use crate::model::measure::{Fact, Form, Kind, Measure, Metric, Series, Source};
+use crate::probe::net;
+
+/// From the request being sent to the first byte of the answer.
+pub const PROCESSING: &str = "processing";
+/// From the first byte of the answer to its last.
+pub const TRANSFER: &str = "transfer";
+
+/// Key of the measure of the final status.
+pub const STATUS: &str = "status";
+/// Key of the measure of the announced length.
+pub const CONTENT_LENGTH: &str = "content_length";
+/// Key of the measure of the body's size after decompression.
+pub const BODY_BYTES: &str = "body_bytes";
+/// Key of the measure of redirects followed.
+pub const REDIRECTS: &str = "redirects";
+/// Key of the measure of whether the final answer came over TLS.
+pub const HTTPS: &str = "https";
+/// Key of the measure of the HTTP version.
+pub const HTTP_VERSION: &str = "http_version";
+/// Key of the measure of when the content was last modified.
+pub const LAST_MODIFIED: &str = "last_modified";
+/// Key of the measure of whether a pattern decided.
+pub const FAILED_DUE_TO_REGEX: &str = "failed_due_to_regex";
+/// Key of the fact of the protocol.
+pub const PROTOCOL: &str = "protocol";
+/// Key of the fact of the final address.
+pub const FINAL_URL: &str = "final_url";
+
+/// The `http` probe's tables.
+pub static KIND: Kind = Kind {
+    name: "http",
+    about: "One HTTP request, redirects followed, judged by what a user would notice.",
+    phases: &[net::RESOLVE, net::CONNECT, net::TLS, PROCESSING, TRANSFER],
+    measures: &[
+        Measure { key: STATUS, about: "The final answer's status." },
+        Measure { key: CONTENT_LENGTH, about: "The final answer's `content-length`; -1 when it has none." },
+        Measure { key: BODY_BYTES, about: "Bytes of body read, after decompression." },
+        Measure { key: REDIRECTS, about: "Redirects followed." },
+        Measure { key: HTTPS, about: "1 when the final answer came over TLS, else 0." },
+        Measure { key: HTTP_VERSION, about: "The final answer's HTTP version: 1, 1.1 or 2." },
+        Measure { key: LAST_MODIFIED, about: "The final answer's `last-modified`, in Unix seconds." },
+        Measure { key: FAILED_DUE_TO_REGEX, about: "1 when a pattern on body or header failed the attempt, else 0." },
+        net::ADDRESS_MEASURES[0],
+        net::ADDRESS_MEASURES[1],
+        net::CERTIFICATE_MEASURE,
+    ],
+    facts: &[
+        Fact { key: PROTOCOL, about: "The final answer's protocol, such as `HTTP/1.1`." },
+        Fact { key: FINAL_URL, about: "Where redirects led, without its query." },
+        net::CONNECTION_FACTS[0],
+        net::CONNECTION_FACTS[1],
+        net::CONNECTION_FACTS[2],
+        net::CONNECTION_FACTS[3],
+        net::CONNECTION_FACTS[4],
+        net::CONNECTION_FACTS[5],
+        net::CONNECTION_FACTS[6],
+        net::CONNECTION_FACTS[7],
+        net::CONNECTION_FACTS[8],
+        net::CONNECTION_FACTS[9],
+    ],
+    series: &[
+        phase(net::RESOLVE),
+        phase(net::CONNECT),
+        phase(net::TLS),
+        phase(PROCESSING),
+        phase(TRANSFER),
+        from(&STATUS_METRIC, STATUS),
+        from(&LENGTH_METRIC, CONTENT_LENGTH),
+        from(&BODY_METRIC, BODY_BYTES),
+        from(&REDIRECTS_METRIC, REDIRECTS),
+        from(&SSL_METRIC, HTTPS),
+        from(&VERSION_METRIC, HTTP_VERSION),
+        from(&MODIFIED_METRIC, LAST_MODIFIED),
+        from(&REGEX_METRIC, FAILED_DUE_TO_REGEX),
+        net::ADDRESS_SERIES[0],
+        net::ADDRESS_SERIES[1],
+        net::ADDRESS_SERIES[2],
+        net::CERTIFICATE_SERIES,
+    ],
+    infos: &net::TLS_INFOS,
+};
+
+const fn phase(name: &'static str) -> Series {
+    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+}
+
+const fn from(metric: &'static Metric, key: &'static str) -> Series {
+    Series { metric, label: None, from: Source::Measure(key) }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, form: Form::Gauge }
+}
+
+static PHASES: Metric = gauge(
+    "probe_http_duration_seconds",
+    "Time taken by each phase of the request, summed over redirects; a phase that was not entered is absent.",
+);
+static STATUS_METRIC: Metric = gauge("probe_http_status_code", "Status of the final answer.");
+static LENGTH_METRIC: Metric =
+    gauge("probe_http_content_length", "Announced length of the final answer; -1 when unknown.");
+static BODY_METRIC: Metric =
+    gauge("probe_http_uncompressed_body_length", "Bytes of body read from the final answer, after decompression.");
+static REDIRECTS_METRIC: Metric = gauge("probe_http_redirects", "Redirects followed.");
+static SSL_METRIC: Metric = gauge("probe_http_ssl", "Whether the final answer came over TLS.");
+static VERSION_METRIC: Metric = gauge("probe_http_version", "HTTP version of the final answer: 1, 1.1 or 2.");
+static MODIFIED_METRIC: Metric =
+    gauge("probe_http_last_modified_timestamp_seconds", "The final answer's last-modified header, in Unix seconds.");
+static REGEX_METRIC: Metric =
+    gauge("probe_failed_due_to_regex", "Whether a pattern on body or header failed the attempt.");

@@ -1,0 +1,103 @@
+//! What attempts do: one file or folder per probe type, and the table that lists them.
+//!
+//! A prober does one attempt and says what it learned. It does not decide when to run, keeps no history, and names no
+//! metric that is not in its own [`Kind`]'s tables.
+//!
+//! # One more probe type
+//!
+//! 1. `src/probe/<type>.rs` (or a folder): a settings struct with `Deserialize` and `JsonSchema`, whose doc comments are
+//!    the documentation; its [`ProbeType`], with the tables of what it learns; its [`Prober`].
+//! 2. Its tests, beside it.
+//! 3. One row in [`probe_types!`] below.
+//! 4. `probes/examples/<type>.yml`.
+//!
+//! Then `UPDATE=1 cargo test` rewrites the schema, the references and the golden files. If another file needs a hand,
+//! the design is wrong: mend the design.
+
+pub mod attempt;
+pub mod http;
+pub mod net;
+pub mod pattern;
+pub mod timeline;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use self::attempt::Prober;
+use self::net::shared::Shared;
+use crate::model::measure::Kind;
+
+/// The table of probe types: the key in YAML, the settings' type, and one line for the reference.
+///
+/// Calls `$then!` with the rows, so that whoever needs a list of types (the settings of a probe, the catalogue, the
+/// references) makes it from this one.
+#[macro_export]
+macro_rules! probe_types {
+    ($then:path) => {
+        $then! {
+            /// One HTTP request, redirects followed, judged by what a user would notice.
+            http: $crate::probe::http::Http, Http;
+        }
+    };
+}
+pub use crate::probe_types;
+
+/// The settings of one probe type.
+pub trait ProbeType: DeserializeOwned + JsonSchema + Clone + PartialEq {
+    /// The tables of what it learns.
+    fn kind() -> &'static Kind;
+
+    /// What is wrong with settings that are each fine alone: a path of keys below the type's own, and a sentence.
+    fn conflicts(&self) -> Vec<(&'static str, String)>;
+
+    /// The host that attempts go to, for the cap on attempts per host; `None` where there is no one host.
+    fn host(&self) -> Option<String>;
+
+    /// What makes the attempts.
+    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober>;
+}
+
+macro_rules! spec {
+    ($($(#[doc = $about:literal])+ $key:ident: $settings:ty, $variant:ident;)+) => {
+        /// The settings of one probe, of whichever type.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Spec {
+            $($(#[doc = $about])+ $variant(Box<$settings>),)+
+        }
+
+        /// The tables of every probe type, in the order of the table.
+        #[must_use]
+        pub fn kinds() -> Vec<&'static Kind> {
+            vec![$(<$settings as ProbeType>::kind()),+]
+        }
+
+        impl Spec {
+            /// The tables of what this type learns.
+            #[must_use]
+            pub fn kind(&self) -> &'static Kind {
+                match self { $(Self::$variant(_) => <$settings as ProbeType>::kind(),)+ }
+            }
+
+            /// See [`ProbeType::conflicts`].
+            #[must_use]
+            pub fn conflicts(&self) -> Vec<(&'static str, String)> {
+                match self { $(Self::$variant(settings) => settings.conflicts(),)+ }
+            }
+
+            /// See [`ProbeType::host`].
+            #[must_use]
+            pub fn host(&self) -> Option<String> {
+                match self { $(Self::$variant(settings) => settings.host(),)+ }
+            }
+
+            /// See [`ProbeType::prober`].
+            #[must_use]
+            pub fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober> {
+                match self { $(Self::$variant(settings) => settings.prober(shared),)+ }
+            }
+        }
+    };
+}
+probe_types!(spec);

@@ -1,0 +1,225 @@
+//! The TLS handshake, in which the certificate's facts are kept even when it does not check out.
+//!
+//! rustls verifies; this file only postpones what happens then. A certificate that fails is refused after the handshake
+//! and before a byte of the request, so that version, cipher and certificate are known. With a client certificate it is
+//! refused within the handshake, so that an impostor never sees ours.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::certificate::{Chains, Problem};
+use super::dial::broken;
+use super::settings::{Tls, TlsVersion};
+use super::{TLS, TLS_CIPHER, TLS_VERSION};
+use crate::base::bounded::printable;
+use crate::model::outcome::Failure;
+use crate::model::reason::Reason;
+use crate::probe::timeline::Timeline;
+
+/// Makes TLS handshakes by one set of settings. Shared by all probes with the same settings.
+pub struct TlsClient {
+    config: ClientConfig,
+    verifier: Arc<WebPkiServerVerifier>,
+    verify: bool,
+    mutual: bool,
+    server_name: Option<ServerName<'static>>,
+    chains: Arc<Chains>,
+}
+
+impl TlsClient {
+    /// A client that trusts `roots` unless the settings name a CA, and offers these application protocols.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `config` that says what is wrong with the CA, the client certificate or its key.
+    pub fn new(
+        settings: &Tls,
+        alpn: &[&[u8]],
+        roots: &Arc<RootCertStore>,
+        provider: &Arc<CryptoProvider>,
+        chains: Arc<Chains>,
+    ) -> Result<Self, Failure> {
+        let roots = own_roots(settings)?.map_or_else(|| Arc::clone(roots), Arc::new);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+            .build()
+            .map_err(|error| wrong("tls.ca", &error))?;
+        let versions: &[&rustls::SupportedProtocolVersion] = match settings.min_version {
+            TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::V1_3 => &[&rustls::version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(versions)
+            .map_err(|error| wrong("tls", &error))?
+            .with_webpki_verifier(Arc::clone(&verifier));
+        let identity = settings.cert.as_ref().zip(settings.key.as_ref().and_then(super::settings::PrivateKey::der));
+        let mutual = identity.is_some();
+        let mut config = match identity {
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain.0.clone(), key)
+                .map_err(|error| wrong("tls.cert and tls.key", &error))?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        // A resumed session skips the certificate, and with it half of what is measured.
+        config.resumption = Resumption::disabled();
+        let server_name = settings.server_name.as_ref().map(|name| name.0.clone());
+        Ok(Self { config, verifier, verify: settings.verify, mutual, server_name, chains })
+    }
+
+    /// Shakes hands as `name` (or the configured server name where `overridden`), and notes what the peer showed.
+    ///
+    /// `now` is Unix seconds, for saying how long ago a certificate expired.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `tls`, or `network` when the connection broke.
+    pub async fn handshake(
+        &self,
+        tcp: TcpStream,
+        name: ServerName<'static>,
+        overridden: bool,
+        now: i64,
+        timeline: &mut Timeline,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        timeline.enter(TLS);
+        let name = self.server_name.clone().filter(|_| overridden).unwrap_or(name);
+        let recorder = Arc::new(Recorder {
+            inner: Arc::clone(&self.verifier),
+            strict: self.verify && self.mutual,
+            seen: Mutex::default(),
+        });
+        let mut config = self.config.clone();
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(&recorder) as _;
+        config.dangerous().set_certificate_verifier(verifier);
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
+        let problem = self.record(&recorder, now, timeline);
+        let stream = shaken.map_err(|error| handshake_failure(&error, problem.as_ref()))?;
+        let session = stream.get_ref().1;
+        let version = session.protocol_version().map_or("unknown", version_name);
+        let cipher = session.negotiated_cipher_suite().map(|suite| cipher_name(suite.suite()));
+        timeline.fact(TLS_VERSION, version);
+        if let Some(cipher) = &cipher {
+            timeline.fact(TLS_CIPHER, cipher);
+        }
+        timeline.leave(format!("{version} {}", cipher.as_deref().unwrap_or_default()));
+        match problem {
+            Some(problem) if self.verify => Err(Failure::new(Reason::Tls, problem.detail)),
+            _ => Ok(stream),
+        }
+    }
+
+    fn record(&self, recorder: &Recorder, now: i64, timeline: &mut Timeline) -> Option<Problem> {
+        let seen = std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let chain = self.chains.read(&seen.chain);
+        if let Some(chain) = &chain {
+            chain.record(timeline);
+        }
+        let problem = Problem::explain(seen.verdict.as_ref().err()?, chain.as_deref(), now);
+        problem.record(timeline);
+        Some(problem)
+    }
+}
+
+/// What the peer presented, and what rustls thinks of it.
+#[derive(Debug)]
+struct Seen {
+    chain: Vec<CertificateDer<'static>>,
+    verdict: Result<(), rustls::Error>,
+}
+
+/// Lets rustls verify, keeps the verdict, and, unless strict, lets the handshake go on.
+#[derive(Debug)]
+struct Recorder {
+    inner: Arc<WebPkiServerVerifier>,
+    strict: bool,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
+        let verdict = verdict.map(|_| ());
+        let answer = if self.strict { verdict.clone() } else { Ok(()) };
+        let seen = Seen { chain, verdict };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        answer.map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+fn own_roots(settings: &Tls) -> Result<Option<RootCertStore>, Failure> {
+    let Some(ca) = &settings.ca else { return Ok(None) };
+    let mut roots = RootCertStore::empty();
+    for certificate in &ca.0 {
+        roots.add(certificate.clone()).map_err(|error| wrong("tls.ca", &error))?;
+    }
+    Ok(Some(roots))
+}
+
+fn wrong(key: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Reason::Config, format!("{key} cannot be used: {}", printable(&error.to_string(), 200)))
+}
+
+fn handshake_failure(error: &io::Error, problem: Option<&Problem>) -> Failure {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return broken("TLS handshake", error);
+    };
+    let detail = match (error, problem) {
+        (rustls::Error::InvalidCertificate(_), Some(problem)) => problem.detail.clone(),
+        (rustls::Error::AlertReceived(alert), _) => format!("the peer refused the TLS handshake: {alert:?}"),
+        (rustls::Error::InvalidMessage(_), _) => "the peer does not speak TLS on this port".to_owned(),
+        (rustls::Error::PeerIncompatible(why), _) => format!("no TLS version or cipher in common: {why:?}"),
+        (error, _) => format!("TLS handshake: {}", printable(&error.to_string(), 200)),
+    };
+    Failure::new(Reason::Tls, detail)
+}
+
+/// Names as `blackbox_exporter` (Go's crypto/tls) prints them.
+const fn version_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        ProtocolVersion::TLSv1_3 => "TLS 1.3",
+        _ => "unknown",
+    }
+}
+
+/// The IANA name: rustls writes `TLS13_…` where the registry has `TLS_…`.
+fn cipher_name(suite: rustls::CipherSuite) -> String {
+    suite.as_str().map_or_else(|| format!("{suite:?}"), |name| name.replacen("TLS13_", "TLS_", 1))
+}
