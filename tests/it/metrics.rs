@@ -124,7 +124,7 @@ async fn golden_text() {
     let metrics = metrics([busy.clone(), ProbeSeries { kind: &PLAIN, ..quiet }]);
     metrics.record(&result(&busy, unavailable(), Findings::default()));
     metrics.record(&result(&busy, Outcome::Ok, delivered()));
-    metrics.skipped(&busy.identity.probe, "overlap");
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
     compare("exposition.txt", &of_probes(&metrics, None).await, include_str!("golden/exposition.txt"));
 }
 
@@ -194,9 +194,9 @@ async fn outcomes_are_counted_by_kind_reason_and_blame() {
     ] {
         metrics.record(&result(&busy, outcome, Findings::default()));
     }
-    metrics.skipped(&busy.identity.probe, "overlap");
-    metrics.skipped(&busy.identity.probe, "late");
-    metrics.skipped(&busy.identity.probe, "overlap");
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
+    metrics.skipped(&busy.identity.probe, "late", 1);
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
     metrics.confirmed(&busy.identity.probe, true);
     metrics.confirmed(&busy.identity.probe, false);
     metrics.confirmed(&busy.identity.probe, false);
@@ -241,7 +241,7 @@ async fn reloading_keeps_counters_of_unchanged_probes_only() {
     metrics.replace([ProbeSeries { timeout: Duration::from_millis(2500), ..kept.clone() }, relabelled.clone()]);
     // It was running when the configuration changed.
     metrics.record(&result(&gone, Outcome::Ok, delivered()));
-    metrics.skipped(&gone.identity.probe, "overlap");
+    metrics.skipped(&gone.identity.probe, "overlap", 1);
 
     let text = of_probes(&metrics, None).await;
     assert!(!text.contains("gone"), "{text}");
@@ -491,7 +491,7 @@ fn crowded() -> Metrics {
             metrics.record(&result(probe, Outcome::Failed(Failure::new(*reason, "x")), Findings::default()));
         }
         metrics.record(&result(probe, Outcome::Ok, delivered()));
-        metrics.skipped(&probe.identity.probe, "queue_full");
+        metrics.skipped(&probe.identity.probe, "queue_full", 1);
     }
     let odd = Findings { measures: vec![("weight", 1e-7), ("spent", f64::NAN)], ..delivered() };
     metrics.record(&result(&probes[3], Outcome::Ok, odd));
