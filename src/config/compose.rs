@@ -79,9 +79,14 @@ impl<'a> Sections<'a> {
                 // An empty file, or one whose lines are all comments.
                 Value::Scalar(scalar) if scalar.is_null() => {}
                 Value::Broken => {}
-                _ => {
+                value => {
                     let message = format!("expected a mapping at the top of the file, got {}", root.describe());
-                    problems.add(root.problem(message).hint(format!("its keys are {}", suggest::all(KEYS))));
+                    let hint = if matches!(value, Value::Sequence(_)) {
+                        "a list of probes goes below `probes:`".to_owned()
+                    } else {
+                        format!("its keys are {}", suggest::all(KEYS))
+                    };
+                    problems.add(root.problem(message).hint(hint));
                 }
             }
         }
@@ -137,10 +142,10 @@ impl<'a> Section<'a> {
 
 /// Reads a section that stands once. A key without a value says nothing.
 fn read_lone<'a, T: Deserialize<'a> + Default>(section: Section<'a>, problems: &mut Problems) -> T {
-    let Spot { document, node } = section.value;
-    if document.tree().is_null(node) {
+    if section.value.is_null() {
         return T::default();
     }
+    let Spot { document, node } = section.value;
     collect(document, node, problems).or_else(|rest| rest.ok_or(())).unwrap_or_default()
 }
 
@@ -216,8 +221,12 @@ impl<'a> Composer<'a, '_> {
     /// Keys that must be there, that must be alone, or that need each other.
     fn check_keys(&mut self, spot: Spot<'a>) {
         for key in ["name", "surface"] {
-            if spot.filled(key).is_none() {
-                self.problems.add(spot.problem(format!("this probe lacks the key `{key}`")));
+            match spot.entry(key) {
+                None => self.problems.add(spot.problem(format!("this probe lacks the key `{key}`"))),
+                Some((key, value)) if value.is_null() => {
+                    self.problems.add(key.problem(format!("{} has no value", key.quoted())));
+                }
+                Some(_) => {}
             }
         }
         if let (Some(_), Some((cron, _))) = (spot.filled("every"), spot.filled("cron")) {
@@ -258,7 +267,7 @@ fn check_type(spot: Spot<'_>, types: &[&str], common: &[&str], problems: &mut Pr
         }
         return;
     };
-    if value.document.tree().is_null(value.node) {
+    if value.is_null() {
         let hint = format!("indent its settings below `{}:`", first.text());
         problems.add(first.problem(format!("{} has no settings", first.quoted())).hint(hint));
     }
@@ -322,7 +331,7 @@ fn check_caps(spot: Spot<'_>, agent: &AgentSettings, problems: &mut Problems) {
 impl Spot<'_> {
     /// The entry with this key, unless its value is null.
     fn filled(self, key: &str) -> Option<(Self, Self)> {
-        self.entry(key).filter(|(_, value)| !value.document.tree().is_null(value.node))
+        self.entry(key).filter(|(_, value)| !value.is_null())
     }
 
     fn origin(self) -> Origin {

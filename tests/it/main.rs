@@ -2,4 +2,5 @@
 
 mod config;
 mod demo;
+mod golden;
 mod metrics;
