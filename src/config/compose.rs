@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::labels::{Labels, MAX_LABELS};
-use super::plan::{Origin, Plan, PlannedProbe, When};
+use super::plan::{Origin, Plan, PlannedProbe};
 use super::problem::Problems;
 use super::services::Topology;
 use super::settings::{AgentSettings, DefaultSettings, ProbeSettings};
@@ -20,6 +21,8 @@ use super::yaml::collect::collect;
 use super::yaml::{Document, Value};
 use crate::base::duration::HumanDuration;
 use crate::model::name::Name;
+use crate::probe::Spec;
+use crate::schedule::cadence::{Cadence, When};
 use crate::schedule::settings::{Confirm, Zone};
 
 /// The plan that `documents` make together. It is fit for use only when no error is among `problems`.
@@ -76,9 +79,14 @@ impl<'a> Sections<'a> {
                 // An empty file, or one whose lines are all comments.
                 Value::Scalar(scalar) if scalar.is_null() => {}
                 Value::Broken => {}
-                _ => {
+                value => {
                     let message = format!("expected a mapping at the top of the file, got {}", root.describe());
-                    problems.add(root.problem(message).hint(format!("its keys are {}", suggest::all(KEYS))));
+                    let hint = if matches!(value, Value::Sequence(_)) {
+                        "a list of probes goes below `probes:`".to_owned()
+                    } else {
+                        format!("its keys are {}", suggest::all(KEYS))
+                    };
+                    problems.add(root.problem(message).hint(hint));
                 }
             }
         }
@@ -134,10 +142,10 @@ impl<'a> Section<'a> {
 
 /// Reads a section that stands once. A key without a value says nothing.
 fn read_lone<'a, T: Deserialize<'a> + Default>(section: Section<'a>, problems: &mut Problems) -> T {
-    let Spot { document, node } = section.value;
-    if document.tree().is_null(node) {
+    if section.value.is_null() {
         return T::default();
     }
+    let Spot { document, node } = section.value;
     collect(document, node, problems).or_else(|rest| rest.ok_or(())).unwrap_or_default()
 }
 
@@ -172,37 +180,53 @@ impl<'a> Composer<'a, '_> {
             let message = format!("with those of `agent` and `defaults`, the probe has {} labels", labels.len());
             self.problems.add(spot.key("labels").problem(message).hint(format!("the most is {MAX_LABELS}")));
         }
-        if !is_whole || self.problems.errors() > errors {
+        let cadence = self.cadence(&mut settings);
+        let spec = settings.take_spec();
+        if !is_whole {
+            return None;
+        }
+        for (path, message) in spec.iter().flat_map(Spec::conflicts) {
+            self.problems.add(type_key(spot, path).problem(message));
+        }
+        if self.problems.errors() > errors {
             return None;
         }
         Some(PlannedProbe {
             labels,
-            timeout: settings.timeout.or(self.defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
-            overlap: settings.overlap.or(self.defaults.overlap).unwrap_or_default(),
-            confirm: settings.confirm.or(self.defaults.confirm),
-            when: self.when(&mut settings),
-            spec: settings.take_spec()?,
+            cadence,
+            spec: spec?,
             name: settings.name?,
             surface: settings.surface?,
             origin: spot.origin(),
         })
     }
 
-    fn when(&self, settings: &mut ProbeSettings) -> When {
-        match settings.cron.take() {
+    fn cadence(&self, settings: &mut ProbeSettings) -> Cadence {
+        let defaults = &self.defaults;
+        let when = match settings.cron.take() {
             Some(expression) => {
-                let zone = settings.timezone.take().or_else(|| self.defaults.timezone.clone());
-                When::Cron { expression, zone: zone.unwrap_or(Zone(jiff::tz::TimeZone::UTC)) }
+                let zone = settings.timezone.take().or_else(|| defaults.timezone.clone());
+                When::Cron { expression, zone: zone.map_or(TimeZone::UTC, |Zone(zone)| zone) }
             }
-            None => When::Every(settings.every.or(self.defaults.every).map_or(EVERY, HumanDuration::get)),
+            None => When::Every(settings.every.or(defaults.every).map_or(EVERY, HumanDuration::get)),
+        };
+        Cadence {
+            when,
+            timeout: settings.timeout.or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
+            overlap: settings.overlap.or(defaults.overlap).unwrap_or_default(),
+            confirm: settings.confirm.or(defaults.confirm),
         }
     }
 
     /// Keys that must be there, that must be alone, or that need each other.
     fn check_keys(&mut self, spot: Spot<'a>) {
         for key in ["name", "surface"] {
-            if spot.filled(key).is_none() {
-                self.problems.add(spot.problem(format!("this probe lacks the key `{key}`")));
+            match spot.entry(key) {
+                None => self.problems.add(spot.problem(format!("this probe lacks the key `{key}`"))),
+                Some((key, value)) if value.is_null() => {
+                    self.problems.add(key.problem(format!("{} has no value", key.quoted())));
+                }
+                Some(_) => {}
             }
         }
         if let (Some(_), Some((cron, _))) = (spot.filled("every"), spot.filled("cron")) {
@@ -243,7 +267,7 @@ fn check_type(spot: Spot<'_>, types: &[&str], common: &[&str], problems: &mut Pr
         }
         return;
     };
-    if value.document.tree().is_null(value.node) {
+    if value.is_null() {
         let hint = format!("indent its settings below `{}:`", first.text());
         problems.add(first.problem(format!("{} has no settings", first.quoted())).hint(hint));
     }
@@ -251,6 +275,20 @@ fn check_type(spot: Spot<'_>, types: &[&str], common: &[&str], problems: &mut Pr
         let message = format!("this probe has two types, {} and {}", first.quoted(), other.quoted());
         problems.add(other.problem(message).hint("make a probe of each"));
     }
+}
+
+/// The key that a dotted path below the probe's type leads to, as far as it is written.
+fn type_key<'a>(spot: Spot<'a>, path: &str) -> Spot<'a> {
+    let entries = spot.entries();
+    let Some((mut key, mut value)) = entries.into_iter().find(|(key, _)| ProbeSettings::TYPES.contains(&key.text()))
+    else {
+        return spot;
+    };
+    for name in path.split('.') {
+        let Some(entry) = value.entry(name) else { break };
+        (key, value) = entry;
+    }
+    key
 }
 
 /// Spans that make no sense, wherever they stand.
@@ -293,7 +331,7 @@ fn check_caps(spot: Spot<'_>, agent: &AgentSettings, problems: &mut Problems) {
 impl Spot<'_> {
     /// The entry with this key, unless its value is null.
     fn filled(self, key: &str) -> Option<(Self, Self)> {
-        self.entry(key).filter(|(_, value)| !value.document.tree().is_null(value.node))
+        self.entry(key).filter(|(_, value)| !value.is_null())
     }
 
     fn origin(self) -> Origin {

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::compose::compose;
 use super::labels::Labels;
@@ -15,7 +14,7 @@ use super::settings::AgentSettings;
 use super::yaml::{Document, Variables};
 use crate::model::name::{Name, SurfaceRef};
 use crate::probe::Spec;
-use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
+use crate::schedule::cadence::Cadence;
 
 /// What an agent is to do.
 #[derive(Debug)]
@@ -39,14 +38,8 @@ pub struct PlannedProbe {
     pub surface: SurfaceRef,
     /// The user's labels for its metrics: the agent's, the defaults' and its own.
     pub labels: Labels,
-    /// When it runs.
-    pub when: When,
-    /// How long an attempt may take.
-    pub timeout: Duration,
-    /// What happens when an attempt is due while the previous one runs.
-    pub overlap: Overlap,
-    /// A quick second look after a first failure.
-    pub confirm: Option<Confirm>,
+    /// When it runs, for how long at most, and what happens when attempts meet or fail.
+    pub cadence: Cadence,
     /// What an attempt does.
     pub spec: Spec,
     /// Where it is written. Not part of what makes two probes equal.
@@ -56,25 +49,11 @@ pub struct PlannedProbe {
 /// Two probes are equal when they do the same at the same times, wherever they are written.
 impl PartialEq for PlannedProbe {
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, surface, labels, when, timeout, overlap, confirm, spec, origin: _ } = self;
+        let Self { name, surface, labels, cadence, spec, origin: _ } = self;
         (name, surface, labels) == (&other.name, &other.surface, &other.labels)
-            && (when, timeout, overlap, confirm) == (&other.when, &other.timeout, &other.overlap, &other.confirm)
+            && *cadence == other.cadence
             && *spec == other.spec
     }
-}
-
-/// When a probe runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum When {
-    /// Once per interval.
-    Every(Duration),
-    /// At the times that an expression matches.
-    Cron {
-        /// The expression.
-        expression: CronExpression,
-        /// The time zone that it is read in.
-        zone: Zone,
-    },
 }
 
 /// A file and a line.

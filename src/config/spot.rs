@@ -48,6 +48,11 @@ impl<'a> Spot<'a> {
         self.document.tree().value(self.node)
     }
 
+    /// True for a null.
+    pub(super) fn is_null(self) -> bool {
+        self.document.tree().is_null(self.node)
+    }
+
     /// A scalar's text as it is written.
     pub(super) fn text(self) -> &'a str {
         self.document.tree().key(self.node)

@@ -16,10 +16,17 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= 4 * LONGEST)
+        .filter(|candidate| !differ_in_digits(&lower, candidate))
         .map(|candidate| (strsim::osa_distance(&lower, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// `http1` is no mistyped `http3`, nor `pika-2` a mistyped `pika-1`.
+fn differ_in_digits(one: &str, other: &str) -> bool {
+    let letters = |c: &char| !c.is_ascii_digit();
+    one != other && one.chars().filter(letters).eq(other.chars().filter(letters))
 }
 
 /// A hint about a word that is none of `candidates`: the nearest, else all of them (as far as a line holds them).
@@ -72,6 +79,7 @@ mod tests {
         assert_eq!(nearest("Every", keys), Some("every"));
         assert_eq!(nearest("nmae", keys), Some("name"));
         assert_eq!(nearest("interval", keys), None);
+        assert_eq!(nearest("http3", ["http1", "http2"]), None);
         assert_eq!(hint("interval", &keys[..2]), Some("expected `timeout` or `every`".to_owned()));
         assert_eq!(hint("x", &[]), None);
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use croner::Cron;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 use crate::base::duration::HumanDuration;
+use crate::base::parse::from_text;
 
 /// What happens when an attempt is due while the previous one still runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -97,7 +98,7 @@ impl FromStr for CronExpression {
 
 impl<'de> Deserialize<'de> for CronExpression {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        from_text(deserializer, "a cron expression such as `*/5 * * * *`")
     }
 }
 
@@ -125,15 +126,20 @@ impl fmt::Debug for Zone {
     }
 }
 
+impl FromStr for Zone {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        TimeZone::get(name).map(Self).map_err(|_| {
+            let shown = crate::base::bounded::printable(name, 60);
+            format!("unknown time zone `{shown}`; use an IANA name such as `Europe/Berlin`, or `UTC`")
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Zone {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = Cow::<str>::deserialize(deserializer)?;
-        TimeZone::get(&name).map(Self).map_err(|_| {
-            let shown = crate::base::bounded::printable(&name, 60);
-            de::Error::custom(format!(
-                "unknown time zone `{shown}`; use an IANA name such as `Europe/Berlin`, or `UTC`"
-            ))
-        })
+        from_text(deserializer, "a time zone such as `Europe/Berlin`")
     }
 }
 

@@ -140,7 +140,7 @@ impl<'a> Item<'a> {
         if !self.state.borrow_mut().left_out.insert(value) {
             return;
         }
-        if let Failure::Refused(message, hint) = Failure::unknown("key", self.tree().key(key), known) {
+        if let Failure::Refused(message, hint) = Failure::unknown_key(self.tree().key(key), known) {
             self.report(key, message, hint);
         }
     }
@@ -157,7 +157,10 @@ impl<'a> Item<'a> {
                 self.report(key.unwrap_or(node), message, None);
                 return self.leave_out(node);
             }
-            Failure::Expected(what) => (format!("expected {what}, got {}", self.tree().describe(node)), None),
+            Failure::Expected(what) => {
+                let hint = self.tree().is_null(node).then(|| "give it a value, or remove the key".to_owned());
+                (format!("expected {what}, got {}", self.tree().describe(node)), hint)
+            }
             Failure::Refused(message, hint) => (message, hint),
         };
         // What is wrong with a value that was read without some of its parts may be their absence.

@@ -273,7 +273,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
             Value::Scalar(_) => {
                 let name = self.text(&suggest::one_of(known).as_str())?;
                 if !known.contains(&name) {
-                    return Err(Failure::unknown("value", name, known));
+                    return Err(Failure::unknown_value(name, known));
                 }
                 visitor.visit_enum(Choice { item: self.item, name, key: None, value: None })
             }

@@ -30,9 +30,19 @@ impl Failure {
         Self::Refused(message.into(), None)
     }
 
-    /// An unknown word where one of `known` is expected.
-    pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> Self {
-        Self::Refused(format!("unknown {what} `{}`", printable(word, 60)), suggest::hint(word, known))
+    /// An unknown key where one of `known` is expected.
+    pub(super) fn unknown_key(key: &str, known: &[&str]) -> Self {
+        Self::Refused(format!("unknown key `{}`", printable(key, 60)), suggest::hint(key, known))
+    }
+
+    /// An unknown value where one of `known` is expected.
+    pub(super) fn unknown_value(value: &str, known: &[&str]) -> Self {
+        let expected = format!("expected {}", suggest::one_of(known));
+        let hint = match suggest::nearest(value, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? {expected}"),
+            None => expected,
+        };
+        Self::Refused(format!("unknown value `{}`", printable(value, 60)), Some(hint))
     }
 }
 
@@ -63,11 +73,11 @@ impl de::Error for Failure {
     }
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
-        Self::unknown("value", variant, known)
+        Self::unknown_value(variant, known)
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Self::unknown("key", field, known)
+        Self::unknown_key(field, known)
     }
 
     fn missing_field(field: &'static str) -> Self {

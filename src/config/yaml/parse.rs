@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
+use super::syntax::{Complaint, explain};
 use super::{Kind, Node, NodeId, Tree};
 use crate::base::bounded::printable;
 use crate::config::problem::{Excerpt, Place, Problem};
@@ -64,7 +65,10 @@ pub(super) fn parse(text: &str, tree: &mut Tree, flaws: &mut Vec<Flaw>) -> bool 
                 if documents > 1 { Err(second_document(span)) } else { Ok(()) }
             }
             Ok((event, span)) => builder.take(event, span),
-            Err(error) => Err(super::syntax::explain(text, point(*error.marker()), error.info())),
+            Err(error) => {
+                let (info, place) = (error.info(), point(*error.marker()));
+                Err(explain(text, &Complaint { info, place, bracket: builder.open_bracket() }))
+            }
         };
         if let Err(flaw) = step {
             flaws.push(flaw);
@@ -120,8 +124,11 @@ impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Flaw> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tagged = self.is_tagged_text(tag.as_deref(), span);
-                let kind = if style == ScalarStyle::Plain && !tagged { Kind::Plain } else { Kind::Quoted };
+                let kind = match self.tag(tag.as_deref(), span) {
+                    Tagged::Unknown => Kind::Broken,
+                    Tagged::No if style == ScalarStyle::Plain => Kind::Plain,
+                    Tagged::No | Tagged::Text => Kind::Quoted,
+                };
                 let start = narrow(self.tree.scalars.len());
                 self.tree.scalars.push_str(&text);
                 let node = self.push(kind, span, start, narrow(text.len()))?;
@@ -136,8 +143,14 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The innermost bracket that is open. What is indented has no bracket, so no length.
+    fn open_bracket(&self) -> Option<Place> {
+        let innermost = self.open.last()?;
+        Some(self.tree.node(innermost.node).place).filter(|place| place.length == 1)
+    }
+
     fn begin(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), Flaw> {
-        self.is_tagged_text(tag, span);
+        self.tag(tag, span);
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(point(span.start)));
         }
@@ -154,10 +167,12 @@ impl Builder<'_> {
         let Some(kind) = self.tree.nodes.get(index).map(|node| node.kind) else { return };
         let mut kind = kind;
         if kind == Kind::Mapping {
-            self.drop_bad_keys(&mut children);
-            if self.keep_good_merges(&mut children) {
-                kind = Kind::Merging;
-            }
+            let is_whole = self.drop_bad_keys(&mut children);
+            kind = match self.keep_good_merges(&mut children) {
+                _ if !is_whole => Kind::Broken,
+                true => Kind::Merging,
+                false => Kind::Mapping,
+            };
         }
         let first_place = children.first().map(|child| self.tree.node(*child).place);
         let start = narrow(self.tree.children.len());
@@ -237,21 +252,23 @@ impl Builder<'_> {
         }
     }
 
-    /// True for `!!str`. Any other tag is a flaw.
-    fn is_tagged_text(&mut self, tag: Option<&Tag>, span: Span) -> bool {
-        let Some(tag) = tag else { return false };
+    /// Tells what a tag makes of its value. Any tag but `!!str` is a flaw.
+    fn tag(&mut self, tag: Option<&Tag>, span: Span) -> Tagged {
+        let Some(tag) = tag else { return Tagged::No };
         if tag.is_yaml_core_schema() && tag.suffix == "str" {
-            return true;
+            return Tagged::Text;
         }
         let shown = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
         let place = Place { length: narrow(shown.chars().count()), ..point(span.start) };
         let message = format!("the tag `{}` is not known", printable(&shown, 60));
-        self.flaws.push(Flaw::new(place, message, "remove it; a value that begins with `!` needs quotes"));
-        false
+        self.flaws.push(Flaw::new(place, message, "remove it; a text that begins with `!` needs quotes"));
+        Tagged::Unknown
     }
 
-    /// Leaves out entries whose key is no text or was given before.
-    fn drop_bad_keys(&mut self, children: &mut Vec<NodeId>) {
+    /// Leaves out entries whose key is no text or was given before. False when one was no text, so that the mapping is
+    /// probably not meant as one.
+    fn drop_bad_keys(&mut self, children: &mut Vec<NodeId>) -> bool {
+        let mut is_whole = true;
         let (tree, flaws) = (&*self.tree, &mut *self.flaws);
         let mut seen = HashMap::with_capacity(children.len() / 2);
         let mut kept = Vec::with_capacity(children.len());
@@ -259,6 +276,7 @@ impl Builder<'_> {
             let node = tree.node(*key);
             if !matches!(node.kind, Kind::Plain | Kind::Quoted) {
                 flaws.push(complex_key(node));
+                is_whole = false;
                 continue;
             }
             let text = tree.written(node);
@@ -275,6 +293,7 @@ impl Builder<'_> {
             }
         }
         *children = kept;
+        is_whole
     }
 
     /// True when entries with the key `<<` remain. Those that merge no mapping are left out.
@@ -304,11 +323,17 @@ impl Builder<'_> {
     }
 }
 
+enum Tagged {
+    No,
+    Text,
+    Unknown,
+}
+
 fn complex_key(node: Node) -> Flaw {
     let hint = if node.kind == Kind::Mapping || node.kind == Kind::Merging {
-        "a value that begins with `{` needs quotes"
+        "a text that begins with `{` needs quotes"
     } else {
-        "a value that begins with `[` or `*` needs quotes"
+        "a text that begins with `[` or `*` needs quotes"
     };
     Flaw::new(node.place, "a key must be a plain text", hint)
 }

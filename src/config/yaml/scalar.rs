@@ -17,14 +17,13 @@ pub(super) enum Core {
 }
 
 impl Scalar<'_> {
-    /// What the scalar is. What came from outside is never null, and what has quotes is a text.
+    /// What the scalar is. With quotes, it is a text, unless it came from outside: in brackets, a reference cannot do
+    /// without quotes. What came from outside is never null.
     pub(super) fn core(&self) -> Core {
-        if !self.plain {
-            return Core::Text;
-        }
         match core(self.value) {
             Core::Null if self.secret => Core::Text,
-            known => known,
+            known if self.plain || self.secret => known,
+            _ => Core::Text,
         }
     }
 
