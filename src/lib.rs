@@ -16,9 +16,9 @@
 //! | 0 | [`base`] | clock, durations, secrets, bounded reads: no domain words |
 
 pub mod base;
-pub mod metrics;
-pub mod demo;
 pub mod config;
+pub mod demo;
+pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod schedule;
