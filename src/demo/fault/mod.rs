@@ -139,9 +139,9 @@ impl Scope {
         match self {
             Self::Everything => "every request",
             Self::Pages => "pages",
-            Self::PagesAndSignIn => "pages and sign-in page",
-            Self::Api => "API calls and sign-ins",
-            Self::SignIn => "sign-ins and /api/me",
+            Self::PagesAndSignIn => "pages and /login",
+            Self::Api => "API and sign-in",
+            Self::SignIn => "sign-in, /api/me",
             Self::Bundle => "/assets/app.js",
         }
     }
