@@ -10,10 +10,9 @@ use std::sync::Arc;
 use croner::Cron;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 
 use crate::base::duration::HumanDuration;
-use crate::base::parse::from_text;
 
 /// What happens when an attempt is due while the previous one still runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -98,7 +97,7 @@ impl FromStr for CronExpression {
 
 impl<'de> Deserialize<'de> for CronExpression {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, "a cron expression such as `*/5 * * * *`")
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -126,20 +125,15 @@ impl fmt::Debug for Zone {
     }
 }
 
-impl FromStr for Zone {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        TimeZone::get(name).map(Self).map_err(|_| {
-            let shown = crate::base::bounded::printable(name, 60);
-            format!("unknown time zone `{shown}`; use an IANA name such as `Europe/Berlin`, or `UTC`")
-        })
-    }
-}
-
 impl<'de> Deserialize<'de> for Zone {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer, "a time zone such as `Europe/Berlin`")
+        let name = Cow::<str>::deserialize(deserializer)?;
+        TimeZone::get(&name).map(Self).map_err(|_| {
+            let shown = crate::base::bounded::printable(&name, 60);
+            de::Error::custom(format!(
+                "unknown time zone `{shown}`; use an IANA name such as `Europe/Berlin`, or `UTC`"
+            ))
+        })
     }
 }
 

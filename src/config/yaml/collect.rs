@@ -16,9 +16,15 @@ use super::fail::Failure;
 use super::{Document, NodeId, Scalar, Tree, Value};
 use crate::config::problem::Problems;
 
-/// Reads the value at `node`. With problems, the value is what remains without the wrong parts, if anything does; it
-/// serves for further checks only.
-pub fn collect<'a, T: Deserialize<'a>>(document: &'a Document, node: NodeId, problems: &mut Problems) -> Option<T> {
+/// Reads the value at `node`.
+///
+/// # Errors
+/// With problems, what remains of the value without its wrong parts, if anything does; it serves for further checks.
+pub fn collect<'a, T: Deserialize<'a>>(
+    document: &'a Document,
+    node: NodeId,
+    problems: &mut Problems,
+) -> Result<T, Option<T>> {
     let item = Item { document, state: RefCell::default() };
     let value = loop {
         let before = item.state.borrow_mut().begin();
@@ -39,8 +45,12 @@ pub fn collect<'a, T: Deserialize<'a>>(document: &'a Document, node: NodeId, pro
         let message = format!("the value of `{reference}` is not accepted here");
         state.found.push(document.problem_at(node, message));
     }
+    let is_whole = state.found.is_empty() && state.left_out.is_empty();
     problems.extend(state.found);
-    value
+    match value {
+        Some(value) if is_whole => Ok(value),
+        value => Err(value),
+    }
 }
 
 /// One value on its way to be read, over all attempts.
