@@ -1,52 +1,26 @@
 //! The demo's own probes against its own service: each fault is seen, by the right probes, for the right reason.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
-
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forewarn::base::clock::Clock;
-use forewarn::config::problem::Problems;
-use forewarn::config::yaml::collect::collect;
-use forewarn::config::yaml::{Document, Source};
+use forewarn::config::load::Sources;
+use forewarn::config::plan::Plan;
 use forewarn::demo::fault::{Fault, Faults, TABLE};
 use forewarn::demo::service::Service;
 use forewarn::demo::{PROBES, variables};
-use forewarn::model::name::{Name, SurfaceRef};
 use forewarn::model::reason::Reason;
 use forewarn::model::result::{Identity, ProbeResult, Trigger};
-use forewarn::probe::attempt::{Order, make};
-use forewarn::probe::http::Http;
-use forewarn::probe::http::run::HttpProber;
+use forewarn::probe::attempt::{Order, Prober, make};
 use forewarn::probe::net::shared::Shared;
 use futures_util::future::join_all;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::net::TcpListener;
-
-/// As much of a configuration as the demo's probes use.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(rename = "services")]
-    _services: IgnoredAny,
-    #[serde(rename = "defaults")]
-    _defaults: IgnoredAny,
-    probes: Vec<Definition>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Definition {
-    name: Name,
-    surface: SurfaceRef,
-    http: Http,
-}
 
 struct Demo {
     service: Service,
     faults: Arc<Faults>,
-    probes: Vec<(Identity, HttpProber)>,
+    probes: Vec<(Identity, Arc<dyn Prober>)>,
 }
 
 impl Demo {
@@ -56,15 +30,12 @@ impl Demo {
         let service = Service::start(listener, Arc::clone(&faults), None).unwrap();
         let known = variables(service.address());
         let lookup = |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-        let source = Source { name: "demo".into(), folder: ".".into(), bytes: PROBES.as_bytes().to_vec() };
-        let mut problems = Problems::default();
-        let document = Document::read(source, &lookup, &mut problems).unwrap();
-        let file: Option<File> = collect(&document, document.tree().root().unwrap(), &mut problems);
-        assert!(problems.sorted().is_empty(), "{:?}", problems.sorted());
+        let plan = Plan::read(Sources::texts([("demo.yml", PROBES)], Path::new(".")), &lookup).unwrap();
+        assert!(plan.warnings.sorted().is_empty(), "{:?}", plan.warnings.sorted());
         let shared = Arc::new(Shared::new(Clock::system()));
-        let probes = file.unwrap().probes.into_iter().map(|probe| {
-            let identity = Identity { probe: probe.name, surface: probe.surface, region: "local".into() };
-            (identity, HttpProber::new(probe.http, &shared))
+        let probes = plan.probes.iter().map(|probe| {
+            let (name, surface) = (probe.name.clone(), probe.surface.clone());
+            (Identity { probe: name, surface, region: "local".into() }, probe.spec.prober(&shared))
         });
         Self { service, faults, probes: probes.collect() }
     }
@@ -80,7 +51,7 @@ impl Demo {
                 lag: Duration::ZERO,
                 timeout,
             };
-            make(prober, order, &clock)
+            make(prober.as_ref(), order, &clock)
         }))
         .await
     }
