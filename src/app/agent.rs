@@ -10,13 +10,12 @@ use futures_util::future::BoxFuture;
 use super::Observer;
 use super::results::Results;
 use crate::base::clock::Clock;
-use crate::config::plan::{Plan, PlannedProbe, When};
+use crate::config::plan::{Plan, PlannedProbe};
 use crate::metrics::{Metrics, MetricsError, ProbeSeries, Scrape};
 use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult};
 use crate::probe::attempt::{self, Order, Prober};
 use crate::probe::net::shared::Shared;
-use crate::schedule::cadence::{self, Cadence};
 use crate::schedule::runner::{Firing, Job, Limits, Run, Scheduler, Stopped};
 
 /// Everything that probes and counts.
@@ -98,7 +97,7 @@ pub async fn once(plan: &Plan, probe: &PlannedProbe, clock: &Clock) -> ProbeResu
         trigger: crate::model::result::Trigger::Demand,
         scheduled_at: clock.now(),
         lag: std::time::Duration::ZERO,
-        timeout: probe.timeout,
+        timeout: probe.cadence.timeout,
     };
     attempt::make(&*probe.spec.prober(&shared), order, clock).await
 }
@@ -122,15 +121,7 @@ impl Run for Runner {
 fn job(plan: &Plan, probe: &PlannedProbe, shared: &Arc<Shared>, clock: &Clock) -> Job {
     let identity = identity(plan, probe);
     let runner = Runner { identity: identity.clone(), prober: probe.spec.prober(shared), clock: clock.clone() };
-    Job { identity, cadence: cadence(probe), host: probe.spec.host().map(Arc::from), run: Arc::new(runner) }
-}
-
-fn cadence(probe: &PlannedProbe) -> Cadence {
-    let when = match &probe.when {
-        When::Every(interval) => cadence::When::Every(*interval),
-        When::Cron { expression, zone } => cadence::When::Cron { expression: expression.clone(), zone: zone.0.clone() },
-    };
-    Cadence { when, timeout: probe.timeout, overlap: probe.overlap, confirm: probe.confirm }
+    Job { identity, cadence: probe.cadence.clone(), host: probe.spec.host().map(Arc::from), run: Arc::new(runner) }
 }
 
 fn series(plan: &Plan, probe: &PlannedProbe) -> ProbeSeries {
@@ -138,7 +129,7 @@ fn series(plan: &Plan, probe: &PlannedProbe) -> ProbeSeries {
         identity: identity(plan, probe),
         kind: probe.spec.kind(),
         labels: probe.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        timeout: probe.timeout,
+        timeout: probe.cadence.timeout,
     }
 }
 

@@ -26,13 +26,19 @@ pub fn main() -> ExitCode {
         Command::Check { format, paths } => check::check(&arguments.global, format, &paths),
         Command::Probe { json, name, paths } => once::probe(&arguments.global, json, &name, &paths),
         Command::Demo(options) => demo::demo(&arguments.global, &options),
-        Command::Schema => print(""),
+        Command::Schema => print(&format!("{:#}", crate::config::schema::schema())),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "forewarn", &mut script);
+            clap_complete::generate(shell, &mut command(), "forewarn", &mut script);
             print(String::from_utf8_lossy(&script).trim_end())
         }
     }
+}
+
+/// The command line as data, for whoever wants to check or document it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Synthetic-probe monitoring: does what a user would do, and says what broke before most users notice.

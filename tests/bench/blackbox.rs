@@ -5,7 +5,12 @@
 //! nginx and the driver run on one core, the prober on the other. Rounds alternate; the median of the ratios counts.
 //! Needs the Debian packages nginx-light and prometheus-blackbox-exporter. Fails below the ratios at the end of the file.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on has failed"
+)]
 #![allow(clippy::disallowed_methods, reason = "real time is what is measured")]
 
 use std::fmt::Write as _;
@@ -181,7 +186,8 @@ impl Agent {
 
     fn runs(&self) -> f64 {
         let text = self.metrics();
-        let counted = text.lines().filter(|line| line.starts_with("forewarn_probe_runs_total{") && !line.contains("skipped"));
+        let counted =
+            text.lines().filter(|line| line.starts_with("forewarn_probe_runs_total{") && !line.contains("skipped"));
         counted.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 }
@@ -235,7 +241,13 @@ struct Process(Child);
 
 impl Process {
     fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("cannot start a program; see the head of this file"))
+        Self(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("cannot start a program; see the head of this file"),
+        )
     }
 
     /// User and system time, as `/proc/PID/stat` has it in hundredths of a second.

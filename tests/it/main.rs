@@ -6,7 +6,9 @@
 
 mod config;
 mod demo;
+mod demo_probes;
 mod golden;
 mod metrics;
+mod references;
 mod schedule;
 mod tidy;

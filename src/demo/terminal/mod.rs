@@ -64,7 +64,7 @@ struct Trouble {
     state: State,
     reason: Reason,
     detail: String,
-    /// When the probe was last ok, as far as its results tell.
+    /// When the first attempt began that was not ok.
     since: Timestamp,
 }
 
@@ -157,7 +157,7 @@ impl Track {
             let span = Duration::try_from(at.duration_since(before?.since)).unwrap_or_default();
             return Some((state, format!("is ok again after {}", shown(span))));
         };
-        let since = before.as_ref().map_or(at, |trouble| trouble.since);
+        let since = before.as_ref().map_or(result.started_at, |trouble| trouble.since);
         let known = before.is_some_and(|trouble| (trouble.state, trouble.reason) == (state, failure.reason));
         // Probers hand over printable details; a terminal does not take that on trust.
         let detail = printable(&failure.detail, LONGEST_DETAIL);
@@ -265,7 +265,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             update(&mut live, &result("home", 72, 0, Outcome::Ok)).as_deref(),
-            Some("14:01:12  home is ok again after 1m09s")
+            Some("14:01:12  home is ok again after 1m10s")
         );
         assert_eq!(update(&mut live, &result("home", 74, 5, Outcome::Ok)), None);
     }
