@@ -61,7 +61,7 @@ fn forewarn(folder: &Path, url: &str) -> f64 {
     let (cpu, runs) = (agent.process.cpu() - cpu, agent.runs() - runs);
     let text = agent.metrics();
     assert!(!text.contains("outcome=\"failed\"} 1"), "probes failed; the comparison would be void");
-    cpu.as_secs_f64() * 1e6 / runs
+    cpu * 1e6 / runs
 }
 
 /// CPU µs per probe of `blackbox_exporter`, asked as Prometheus asks it.
@@ -88,7 +88,7 @@ fn blackbox(site: &Site, folder: &Path, url: &str) -> f64 {
     ask(port, url, 200);
     let cpu = process.cpu();
     ask(port, url, site.asked);
-    (process.cpu() - cpu).as_secs_f64() * 1e6 / f64::from(site.asked)
+    (process.cpu() - cpu) * 1e6 / f64::from(site.asked)
 }
 
 /// Asks for `count` probes over one connection, as a scraper does.
@@ -250,12 +250,12 @@ impl Process {
         )
     }
 
-    /// User and system time, as `/proc/PID/stat` has it in hundredths of a second.
-    fn cpu(&self) -> Duration {
+    /// Seconds of user and system time, as `/proc/PID/stat` has it in hundredths.
+    fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
+        let ticks = |field: usize| f64::from(fields[field].parse::<u32>().unwrap());
+        (ticks(11) + ticks(12)) / 100.0
     }
 
     fn resident_mib(&self) -> f64 {
