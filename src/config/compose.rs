@@ -347,3 +347,30 @@ const LATER: &[&str] = &["store", "verdict", "page", "feeds", "crowd", "notify",
 const DAY: Duration = Duration::from_secs(86_400);
 const EVERY: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::yaml::Source;
+    use super::*;
+
+    /// The problems of a probe with these keys, where `dns` and `http` are types.
+    fn type_problems(yaml: &str) -> Vec<String> {
+        let source = Source { name: "a.yml".into(), folder: PathBuf::new(), bytes: yaml.as_bytes().to_vec() };
+        let mut problems = Problems::default();
+        let document = Document::read(source, &|_| None, &mut problems).unwrap();
+        let spot = Spot { document: &document, node: document.tree().root().unwrap() };
+        check_type(spot, &["dns", "http"], &["name"], &mut problems);
+        problems.into_sorted().into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn a_probe_has_one_type() {
+        assert_eq!(type_problems("{name: a, http: {}}"), Vec::<String>::new());
+        assert_eq!(type_problems("{name: a}"), ["this probe has no type"]);
+        assert_eq!(type_problems("{name: a, htpp: {}}"), Vec::<String>::new(), "the unknown key says it");
+        assert_eq!(type_problems("{name: a, http: {}, dns: {}}"), ["this probe has two types, `http` and `dns`"]);
+        assert_eq!(type_problems("{name: a, http: }"), ["`http` has no settings"]);
+    }
+}

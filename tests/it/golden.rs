@@ -4,15 +4,16 @@
 
 use std::path::Path;
 
+use forewarn::base::bounded::read_file;
+
 /// Fails unless the file at `path` (from the repository's root) holds `text`. With `UPDATE=1`, writes it instead.
 pub(crate) fn compare(path: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE").is_some_and(|update| update == "1") {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, text).unwrap();
-        return;
+        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&file, text));
+        return assert!(written.is_ok(), "{path} cannot be written: {written:?}");
     }
-    let kept = std::fs::read(&file).unwrap_or_default();
+    let kept = read_file(&file, 16 << 20).unwrap_or_default();
     let kept = String::from_utf8_lossy(&kept);
     let difference = kept.lines().zip(text.lines()).enumerate().find(|(_, (kept, made))| kept != made);
     let shown = difference.map_or_else(

@@ -227,3 +227,157 @@ impl<'a> Item<'a> {
 const MAX_PROBLEMS: usize = 50;
 /// Bounds the attempts on one value, however large aliases make it.
 const MAX_VISITS: usize = 5_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::super::Source;
+    use super::*;
+    use crate::base::duration::HumanDuration;
+    use crate::base::many::Many;
+    use crate::base::secret::{Secret, Text};
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        span: HumanDuration,
+        #[serde(default)]
+        many: Many<u8>,
+        text: Option<Text>,
+        secret: Option<Secret>,
+        #[serde(default)]
+        map: BTreeMap<String, i64>,
+        choice: Option<Choice>,
+        pair: Option<(u8, bool)>,
+        any: Option<serde_json::Value>,
+        checked: Option<Checked>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "lowercase", deny_unknown_fields)]
+    enum Choice {
+        Plain,
+        One(u8),
+        Keys { a: u8 },
+    }
+
+    /// Refuses with a text that quotes what it refuses.
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(try_from = "Inner")]
+    struct Checked(String);
+
+    #[derive(Deserialize)]
+    struct Inner {
+        word: String,
+        #[serde(default)]
+        list: Vec<u8>,
+    }
+
+    impl TryFrom<Inner> for Checked {
+        type Error = String;
+
+        fn try_from(inner: Inner) -> Result<Self, String> {
+            if inner.word.len() > 5 || inner.list.is_empty() {
+                return Err(format!("`{}` is refused", inner.word));
+            }
+            Ok(Self(inner.word))
+        }
+    }
+
+    fn read(text: &str) -> (Result<Sample, Option<Sample>>, Vec<String>) {
+        let source = Source { name: "a.yml".into(), folder: PathBuf::new(), bytes: text.as_bytes().to_vec() };
+        let variables = |name: &str| match name {
+            "FIVE" => Some("5".to_owned()),
+            "LONG" => Some("hunter2".to_owned()),
+            _ => Some("x".to_owned()),
+        };
+        let mut problems = Problems::default();
+        let document = Document::read(source, &variables, &mut problems).unwrap();
+        let value = collect(&document, document.tree().root().unwrap(), &mut problems);
+        let lines = problems.into_sorted().into_iter();
+        let shown = lines.map(|problem| {
+            let place = problem.place.unwrap();
+            format!("{}:{} {}", place.line, place.column, problem.message)
+        });
+        (value, shown.collect())
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let (value, problems) = read(
+            "span: 5s\nmany: 3\ntext: a ${env:X}\nsecret: b\nmap: {a: -1, b: 0x10}\nchoice: {keys: {a: 1}}\n\
+             pair: [\"${env:FIVE}\", true]\nany: {n: 1, t: \"1\", e: ${env:FIVE}, l: [1.5, null]}\n"
+                .replace("e: ${env:FIVE}", "e: \"${env:FIVE}\"")
+                .as_str(),
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let value = value.unwrap();
+        assert_eq!(*value.many, [3]);
+        assert_eq!(value.text, Some(Text::expanded("a ${env:X}", "a x")));
+        assert_eq!(value.map, BTreeMap::from([("a".to_owned(), -1), ("b".to_owned(), 16)]));
+        assert_eq!(value.choice, Some(Choice::Keys { a: 1 }));
+        assert_eq!(value.pair, Some((5, true)));
+        assert_eq!(value.any, Some(serde_json::json!({"n": 1, "t": "1", "e": "5", "l": [1.5, null]})));
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_the_rest_is_kept() {
+        let (value, problems) = read(
+            "span: 5s\nmany: [1, x, 3, 300]\nmap: {a: b, c: 1}\nchoice: {one: many}\npair: [1]\nunknown: 1\nspam: 2\n",
+        );
+        assert_eq!(
+            problems,
+            [
+                "2:11 expected a whole number from 0 to 255, got `x`",
+                "2:17 expected a whole number from 0 to 255, got `300`",
+                "3:10 expected a whole number from -9223372036854775808 to 9223372036854775807, got `b`",
+                "4:15 expected a whole number from 0 to 255, got `many`",
+                "5:1 expected a list of 2, got a list of 1",
+                "6:1 unknown key `unknown`",
+                "7:1 unknown key `spam`",
+            ]
+        );
+        let rest = value.unwrap_err().unwrap();
+        assert_eq!((&*rest.many, rest.map.len(), rest.choice, rest.pair), ([1, 3].as_slice(), 1, None, None));
+    }
+
+    #[test]
+    fn what_follows_from_a_mistake_is_not_told() {
+        // The span is there but wrong, so it is not missing; the list is not empty, its element is wrong.
+        let (value, problems) = read("span: 5\nchecked: {word: a, list: [x]}\n");
+        assert_eq!(value.unwrap_err(), None);
+        assert_eq!(
+            problems,
+            [
+                "1:7 expected a duration with a unit, got `5`; write for example `5s` or `5ms`",
+                "2:27 expected a whole number from 0 to 255, got `x`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_that_quotes_a_value_from_outside_is_not_shown() {
+        // `${env:LONG}` itself is refused for the same reason, so the reason can be told with the reference.
+        let (_, problems) = read("span: 5s\nchecked: {word: \"${env:LONG}\", list: [1]}\n");
+        assert_eq!(problems, ["2:1 the value of `${env:LONG}` is not accepted here"]);
+    }
+
+    #[test]
+    fn choices_are_words_or_mappings_of_one_key() {
+        for (choice, problem) in [
+            ("one", "1:9 `one` needs a value: write `{one: …}`"),
+            ("{plain: 1}", "1:1 `plain` takes no value; write `plain` alone"),
+            ("{}", "1:1 expected exactly one of `plain`, `one`, `keys`, got none"),
+            ("{one: 1, plain: }", "1:1 expected exactly one of `plain`, `one`, `keys`, got `one`, `plain`"),
+            ("{onee: 1}", "1:10 unknown key `onee`"),
+            ("[one]", "1:1 expected one of `plain`, `one`, `keys`, got a list"),
+            ("two", "1:9 unknown value `two`"),
+        ] {
+            assert_eq!(read(&format!("choice: {choice}\nspan: 5s\n")).1, [problem], "{choice}");
+        }
+        assert_eq!(read("choice: plain\nspan: 5s\n").0.unwrap().choice, Some(Choice::Plain));
+        assert_eq!(read("choice: {one: 7}\nspan: 5s\n").0.unwrap().choice, Some(Choice::One(7)));
+    }
+}

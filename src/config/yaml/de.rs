@@ -52,7 +52,7 @@ impl<'item, 'de> Reader<'item, 'de> {
         let quoted = Scalar { plain: true, ..scalar };
         match scalar.core() {
             Core::Integer(number) if (low..=high).contains(&number) => Ok(number),
-            Core::Text if !scalar.plain && matches!(quoted.core(), Core::Integer(_)) => {
+            Core::Text if !scalar.plain && !scalar.secret && matches!(quoted.core(), Core::Integer(_)) => {
                 Err(self.refuse(&expected(), Some("remove the quotes")))
             }
             Core::Text if scalar.value.contains('_') => Err(self.refuse(&expected(), Some("write it without `_`"))),
@@ -67,7 +67,7 @@ impl<'item, 'de> Reader<'item, 'de> {
             #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]
             Core::Integer(number) => Ok(number as f64),
             Core::Float(number) if number.is_finite() => Ok(number),
-            Core::Text if !scalar.plain => Err(self.refuse("a number", Some("remove the quotes"))),
+            Core::Text if !scalar.plain && !scalar.secret => Err(self.refuse("a number", Some("remove the quotes"))),
             _ => Err(Failure::Expected("a number".to_owned())),
         }
     }
@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
             (Core::Bool(value), _) => return visitor.visit_bool(value),
             (Core::Text, "yes" | "on" | "y") => Some("write `true`"),
             (Core::Text, "no" | "off" | "n") => Some("write `false`"),
-            (Core::Text, "true" | "false") if !scalar.plain => Some("remove the quotes"),
+            (Core::Text, "true" | "false") if !scalar.plain && !scalar.secret => Some("remove the quotes"),
             _ => None,
         };
         Err(self.refuse("`true` or `false`", hint))

@@ -338,3 +338,74 @@ fn line_starts(text: &str) -> Vec<usize> {
     });
     std::iter::once(0).chain(ends.map(|(index, _)| index + 1)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Document {
+        let source = Source { name: "a.yml".into(), folder: PathBuf::new(), bytes: text.as_bytes().to_vec() };
+        let mut problems = Problems::default();
+        let document = Document::read(source, &|_| Some("outside".to_owned()), &mut problems);
+        assert!(!problems.has_errors(), "{problems}");
+        document.unwrap()
+    }
+
+    /// The entries of the root's entry `key`, as `key=value`.
+    fn entries(document: &Document, key: &str) -> Vec<String> {
+        let tree = document.tree();
+        let (_, mapping) = tree.entry(tree.root().unwrap(), key).unwrap();
+        let pairs = tree.pairs(mapping);
+        pairs.as_chunks::<2>().0.iter().map(|[key, value]| format!("{}={}", tree.key(*key), tree.key(*value))).collect()
+    }
+
+    #[test]
+    fn own_keys_win_over_merged_ones_and_the_first_merge_over_the_next() {
+        let document =
+            document("a: &a {x: a, y: a, z: a}\nb: &b {<<: *a, y: b}\nc: {<<: [{x: c}, *b], w: c}\nd: {\"<<\": d}\n");
+        assert_eq!(entries(&document, "b"), ["y=b", "x=a", "z=a"]);
+        assert_eq!(entries(&document, "c"), ["w=c", "x=c", "y=b", "z=a"]);
+        assert_eq!(entries(&document, "d"), ["<<=d"]);
+    }
+
+    #[test]
+    fn places_count_characters_and_every_kind_of_line_break() {
+        let document = document("\u{feff}a: 1\r\n# ü\rb: [ü, \"x\"]\n");
+        let tree = document.tree();
+        let (_, list) = tree.entry(tree.root().unwrap(), "b").unwrap();
+        let Value::Sequence(&[first, second]) = tree.value(list) else { panic!() };
+        assert_eq!(tree.place(first), Place { line: 3, column: 5, length: 1 });
+        assert_eq!(tree.place(second), Place { line: 3, column: 8, length: 3 });
+        assert_eq!(document.line(3), Some("b: [ü, \"x\"]"));
+    }
+
+    #[test]
+    fn references_are_resolved_in_values_and_not_in_keys() {
+        let document = document("a: {\"${env:X}\": \"${env:X}\"}");
+        let tree = document.tree();
+        let (_, mapping) = tree.entry(tree.root().unwrap(), "a").unwrap();
+        let &[key, value] = &*tree.pairs(mapping) else { panic!() };
+        assert_eq!(tree.key(key), "${env:X}");
+        let Value::Scalar(scalar) = tree.value(value) else { panic!() };
+        assert_eq!((scalar.shown, scalar.value, scalar.secret), ("${env:X}", "outside", true));
+        assert_eq!(tree.describe(value), "the value of `${env:X}`");
+    }
+
+    /// Texts that a parser might stumble over end in a tree or in a problem, soon and without a panic.
+    #[test]
+    fn mangled_texts_end_in_problems() {
+        let whole = "x-a: &a {b: [1, \"c\", 'd'], e: |\n  f\n  g\n}\nh: !!str 5\n? i\n: - j\n  - *a\n<<: *a\n# k\n---\nl: ${env:M}\n";
+        let mut tried = 0;
+        for cut in 0..whole.len() {
+            for insert in ["", "\t", "{", "]", "\"", "*", "&", "!", "\0", "\n", ": ", "- ", "\u{feff}", "%", "|"] {
+                let text = format!("{}{insert}{}", &whole[..cut], &whole[cut + 1..]);
+                let source = Source { name: "a.yml".into(), folder: PathBuf::new(), bytes: text.into_bytes() };
+                let mut problems = Problems::default();
+                let document = Document::read(source, &|_| None, &mut problems);
+                assert!(document.is_some() || problems.has_errors());
+                tried += 1;
+            }
+        }
+        assert!(tried > 1_000);
+    }
+}

@@ -28,10 +28,8 @@ pub(super) fn explain(text: &str, complaint: &Complaint<'_>) -> Flaw {
     if info.contains("tab") {
         return tab(text, *place);
     }
-    if info.contains("flow")
-        && let Some(bracket) = bracket
-    {
-        return unclosed(text, *place, *bracket);
+    if let Some(bracket) = bracket.filter(|_| info.contains("flow") || info.contains("placement of ':'")) {
+        return in_brackets(text, *place, bracket);
     }
     if let (Some(first), true) = (rest.chars().next(), info.contains("unexpected character")) {
         return Flaw::new(*place, format!("a value cannot begin with `{first}`"), "put it in quotes");
@@ -66,12 +64,18 @@ fn tab(text: &str, place: Place) -> Flaw {
 }
 
 /// Something that fits no list or mapping in brackets: the bracket's end is missing, or a value needs quotes.
-fn unclosed(text: &str, place: Place, bracket: Place) -> Flaw {
-    let opening = lines(text).nth(bracket.line.saturating_sub(1) as usize).unwrap_or_default();
-    let closing = if opening.chars().nth(bracket.column.saturating_sub(1) as usize) == Some('{') { '}' } else { ']' };
+fn in_brackets(text: &str, place: Place, bracket: Place) -> Flaw {
+    let at = |place: Place, back: u32| {
+        let line = lines(text).nth(place.line.saturating_sub(1) as usize)?;
+        line.chars().nth(place.column.checked_sub(1 + back)? as usize)
+    };
+    let closing = if at(bracket, 0) == Some('{') { '}' } else { ']' };
+    if (at(place, 1), at(place, 0)) == (Some('$'), Some('{')) {
+        return Flaw::new(place, "in brackets, `${…}` needs quotes", "write for example `[\"${env:NAME}\"]`");
+    }
     let at_end = lines(text).skip(place.line.saturating_sub(1) as usize).all(|line| line.trim().is_empty());
-    if at_end {
-        let message = format!("this bracket is never closed; `{closing}` is missing");
+    if at_end || at(place, 0) == Some(':') {
+        let message = format!("this bracket is not closed; `{closing}` is missing");
         return Flaw::new(bracket, message, "close it where the list or mapping ends");
     }
     let message = format!("expected `,` or `{closing}` here");
@@ -175,6 +179,6 @@ mod tests {
     fn a_bracket_that_never_ends_is_pointed_at() {
         let bracket = Place { line: 1, column: 4, length: 1 };
         let flaw = about("a: [1\n\n", "while parsing a flow sequence", 2, Some(bracket));
-        assert_eq!((flaw.place, flaw.message.as_str()), (bracket, "this bracket is never closed; `]` is missing"));
+        assert_eq!((flaw.place, flaw.message.as_str()), (bracket, "this bracket is not closed; `]` is missing"));
     }
 }
