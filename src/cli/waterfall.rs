@@ -192,7 +192,7 @@ pika-web http pika/web from eu
   unavailable (target) expected status 2xx, got 503
 
   connect       100ms  ███████                      127.0.0.1:80
-  processing    299ms         ████████████████████  HTTP/1.1 503 Service Unava…
+  processing    299ms         ████████████████████  HTTP/1.1 503 Service Unavai…
   transfer     1.00ms                            █  12B
   expect     expected status 2xx, got 503
 
