@@ -13,13 +13,16 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real time is what is measured")]
 
+mod common;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{Process, answer, free_port, get, pinned, wait_for};
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
@@ -103,40 +106,6 @@ fn ask(port: u16, url: &str, count: u32) {
     }
 }
 
-/// Reads one HTTP/1.1 answer with a length or in chunks.
-fn answer(stream: &mut BufReader<TcpStream>) -> String {
-    let (mut length, mut line) = (None, String::new());
-    loop {
-        line.clear();
-        stream.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = Some(value.trim().parse::<usize>().unwrap());
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = Vec::new();
-    match length {
-        Some(length) => {
-            body.resize(length, 0);
-            stream.read_exact(&mut body).unwrap();
-        }
-        None => loop {
-            line.clear();
-            stream.read_line(&mut line).unwrap();
-            let size = usize::from_str_radix(line.trim(), 16).unwrap();
-            let start = body.len();
-            body.resize(start + size + 2, 0);
-            stream.read_exact(&mut body[start..]).unwrap();
-            if size == 0 {
-                break;
-            }
-        },
-    }
-    String::from_utf8(body).unwrap()
-}
-
 /// Resident MiB with 10,000 probes: loaded and idle, and once each of them has run.
 fn memory(site: &Site, folder: &Path) -> (f64, f64) {
     let agent = Agent::start(folder, &format!("http://127.0.0.1:{}/", site.http), 10_000, "1h");
@@ -179,9 +148,7 @@ impl Agent {
     }
 
     fn metrics(&self) -> String {
-        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).unwrap());
-        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        answer(&mut stream)
+        get(self.port, "/metrics")
     }
 
     fn runs(&self) -> f64 {
@@ -234,60 +201,6 @@ fn certificates(folder: &Path) {
     fs::write(folder.join("ca.pem"), ca.self_signed(&ca_key).unwrap().pem()).unwrap();
     fs::write(folder.join("site.pem"), site.pem()).unwrap();
     fs::write(folder.join("site.key"), key.serialize_pem()).unwrap();
-}
-
-/// A child that ends with its owner.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        Self(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("cannot start a program; see the head of this file"),
-        )
-    }
-
-    /// Seconds of user and system time, as `/proc/PID/stat` has it in hundredths.
-    fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |field: usize| f64::from(fields[field].parse::<u32>().unwrap());
-        (ticks(11) + ticks(12)) / 100.0
-    }
-
-    fn resident_mib(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn pinned(core: &str, program: &str) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", core, program]);
-    command
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn wait_for(port: u16) {
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "nothing listens on port {port}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 const ROUNDS: usize = 5;
