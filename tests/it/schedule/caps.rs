@@ -3,10 +3,10 @@
 use super::*;
 
 /// Ten probes that are due in the same second of each minute and take a second each.
-fn crowd(world: &World, target: &Arc<Target>) -> Vec<Job> {
+fn crowd(target: &Arc<Target>) -> Vec<Job> {
     (0..10)
         .map(|number| {
-            let mut job = world.job(&format!("crowd-{number}"), target);
+            let mut job = every_30_s(&format!("crowd-{number}"), target);
             job.cadence.when = cron("* * * * *");
             job.cadence.timeout = Duration::from_millis(1_500);
             job
@@ -18,7 +18,7 @@ fn crowd(world: &World, target: &Arc<Target>) -> Vec<Job> {
 async fn attempts_wait_for_a_place_as_long_as_their_timeout_and_in_order() {
     let world = World::starting_with("2026-01-01T00:00:50Z", Limits { concurrency: 4, per_host: 100 });
     let target = Target::new(seconds(1), |_| Outcome::Ok);
-    world.scheduler.replace(crowd(&world, &target));
+    world.scheduler.replace(crowd(&target));
     world.until(60).await;
     assert_eq!(target.at(), [10.0, 10.0, 10.0, 10.0, 11.0, 11.0, 11.0, 11.0]);
     assert_eq!(target.starts()[7].firing.lag, seconds(1));
@@ -33,30 +33,29 @@ async fn attempts_wait_for_a_place_as_long_as_their_timeout_and_in_order() {
 async fn a_waiting_attempt_gives_up_in_time_for_its_next_slot() {
     let world = World::with(Limits { concurrency: 1, per_host: 1 });
     let (hog, waiting) = (Target::new(seconds(10_000), |_| Outcome::Ok), Target::instant());
-    world.scheduler.replace(vec![world.job("p", &hog), waiting_job(&world, &waiting)]);
+    world.scheduler.replace(vec![every_30_s("p", &hog)]);
+    world.until(2).await;
+    let mut job = every_30_s("waiting", &waiting);
+    job.cadence.when = When::Every(seconds(1));
+    world.scheduler.replace(vec![every_30_s("p", &hog), job]);
     world.until(310).await;
-    // Each of its slots was refused for want of a place, none for overlap with its own waiting.
     assert_eq!((hog.starts().len(), waiting.starts().len()), (1, 0));
-    let refused = world.sink.skipped().iter().find(|(name, ..)| name == "waiting").cloned();
-    assert_eq!(refused, Some(("waiting".to_owned(), Skipped::Concurrency, 9)));
-}
-
-fn waiting_job(world: &World, target: &Arc<Target>) -> Job {
-    let mut job = world.job("waiting", target);
-    job.cadence.timeout = seconds(120);
-    job
+    // Each of its slots was refused for want of a place, none for overlap with its own waiting. The last still waits.
+    let mut skipped = world.sink.skipped();
+    skipped.retain(|(name, ..)| name == "waiting");
+    assert_eq!(skipped, [("waiting".to_owned(), Skipped::Concurrency, 307)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_hosts_crowd_never_delays_another_hosts_probes() {
     let world = World::starting_with("2026-01-01T00:00:50Z", Limits { concurrency: 4, per_host: 2 });
     let (crowded, other) = (Target::new(seconds(50), |_| Outcome::Ok), Target::instant());
-    let mut jobs = crowd(&world, &crowded);
+    let mut jobs = crowd(&crowded);
     for job in &mut jobs {
         job.host = Some("crowded.example".into());
         job.cadence.timeout = seconds(55);
     }
-    let mut job = world.job("zz-other", &other);
+    let mut job = every_30_s("zz-other", &other);
     job.host = Some("other.example".into());
     job.cadence.when = cron("*/5 * * * * *");
     jobs.push(job);

@@ -8,7 +8,7 @@ async fn a_step_of_the_wall_clock_causes_neither_burst_nor_stall() {
         for second in [2, 10, 20, 30] {
             let world = World::new();
             let target = Target::instant();
-            world.scheduler.replace(vec![world.job("p", &target)]);
+            world.scheduler.replace(vec![every_30_s("p", &target)]);
             world.until(300 + second).await;
             world.clock.step(step * 1_000);
             world.until(1_200).await;
@@ -30,7 +30,7 @@ async fn a_step_of_the_wall_clock_causes_neither_burst_nor_stall() {
 async fn a_machine_that_slept_for_hours_wakes_to_its_usual_rhythm() {
     let world = World::new();
     let targets: Vec<_> = (0..1_000).map(|number| (format!("probe-{number}"), Target::instant())).collect();
-    world.scheduler.replace(targets.iter().map(|(name, target)| world.job(name, target)).collect());
+    world.scheduler.replace(targets.iter().map(|(name, target)| every_30_s(name, target)).collect());
     world.until(100).await;
     // While a machine sleeps, only its wall clock goes on.
     world.clock.step(8 * 3_600_000 + 12_345);
@@ -52,7 +52,7 @@ async fn a_machine_that_slept_for_hours_wakes_to_its_usual_rhythm() {
 async fn a_cron_moment_slept_through_is_made_up_for_once() {
     let world = World::starting("2026-01-01T08:00:00Z");
     let target = Target::instant();
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.when = cron("0 9 * * *");
     world.scheduler.replace(vec![job]);
     world.until(60).await;
@@ -68,7 +68,7 @@ async fn a_cron_moment_slept_through_is_made_up_for_once() {
 async fn slots_missed_by_a_late_agent_are_counted() {
     let world = World::new();
     let target = Target::instant();
-    world.scheduler.replace(vec![world.job("p", &target)]);
+    world.scheduler.replace(vec![every_30_s("p", &target)]);
     world.until(10).await;
     // Nothing gets a turn until 110.
     tokio::time::advance(seconds(100)).await;
@@ -77,4 +77,17 @@ async fn slots_missed_by_a_late_agent_are_counted() {
     let late = &target.starts()[1].firing;
     assert_eq!((late.lag, late.scheduled_at), (seconds(19), world.wall(seconds(91))));
     assert_eq!(world.sink.skipped(), [("p".to_owned(), Skipped::Late, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_that_a_late_agent_finds_waiting_loses_no_slot() {
+    let world = World::new();
+    let target = Target::instant();
+    world.scheduler.replace(vec![every_30_s("p", &target)]);
+    world.until(10).await;
+    world.scheduler.replace(vec![every_30_s("p", &target)]);
+    tokio::time::advance(seconds(25)).await;
+    world.until(62).await;
+    assert_eq!(target.at(), [1.0, 35.0, 61.0]);
+    assert_eq!(target.starts()[1].firing.lag, seconds(4));
 }

@@ -6,7 +6,7 @@ use super::*;
 async fn looked(times: u32, until: u64, outcomes: &'static [Option<Reason>]) -> (World, Arc<Target>) {
     let world = World::new();
     let target = Target::new(Duration::ZERO, |number| outcome(outcomes, number));
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.confirm = Some(confirm(2, times));
     world.scheduler.replace(vec![job]);
     world.until(until).await;
@@ -60,7 +60,7 @@ async fn the_agents_own_trouble_is_looked_at_again_but_not_what_seconds_cannot_c
 async fn a_slot_that_comes_during_a_look_follows_the_overlap_policy() {
     let world = World::new();
     let target = Target::new(seconds(20), |number| outcome(&[DOWN, UP], number));
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.confirm = Some(confirm(2, 1));
     world.scheduler.replace(vec![job]);
     world.until(70).await;
@@ -74,7 +74,7 @@ async fn a_slot_that_comes_during_a_look_follows_the_overlap_policy() {
 async fn a_look_that_meets_a_running_attempt_is_left_out_and_spent() {
     let world = World::new();
     let target = Target::new(seconds(10), |number| outcome(&[DOWN], number));
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.confirm = Some(confirm(22, 1));
     world.scheduler.replace(vec![job]);
     world.until(100).await;
@@ -90,7 +90,7 @@ async fn a_reload_keeps_a_pending_look_and_one_without_confirm_drops_it() {
         let world = World::new();
         let target = Target::new(Duration::ZERO, |number| outcome(&[DOWN], number));
         let job = |asked: bool| {
-            let mut job = world.job("p", &target);
+            let mut job = every_30_s("p", &target);
             job.cadence.confirm = asked.then_some(confirm(2, 1));
             vec![job]
         };
@@ -103,16 +103,16 @@ async fn a_reload_keeps_a_pending_look_and_one_without_confirm_drops_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_panics_is_spent() {
+async fn a_look_that_panics_is_spent_and_the_others_still_count() {
     let world = World::new();
     let target = Target::new(Duration::ZERO, |number| {
-        assert!(number != 1, "the second attempt panics, as this test wants");
-        outcome(&[DOWN, UP, DOWN], number)
+        assert!(number % 2 == 0, "every second attempt panics, as this test wants");
+        failed(Reason::Connect)
     });
-    let mut job = world.job("p", &target);
-    job.cadence.confirm = Some(confirm(2, 2));
+    let mut job = every_30_s("p", &target);
+    job.cadence.confirm = Some(confirm(2, 3));
     world.scheduler.replace(vec![job]);
     world.until(20).await;
-    assert_eq!(target.at(), [1.0, 3.0, 5.0]);
+    assert_eq!(target.at(), [1.0, 3.0, 5.0, 7.0]);
     assert_eq!(world.sink.confirmed(), [("p".to_owned(), false)]);
 }

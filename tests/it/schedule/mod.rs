@@ -75,15 +75,10 @@ impl World {
     fn wall(&self, at: Duration) -> Timestamp {
         self.clock.now() - SignedDuration::try_from(self.elapsed()).unwrap() + SignedDuration::try_from(at).unwrap()
     }
-
-    /// An attempt every 30 s, with nothing special about it.
-    #[expect(clippy::unused_self, reason = "reads as what it is: a job for this world")]
-    fn job(&self, name: &str, target: &Arc<Target>) -> Job {
-        job(name, target)
-    }
 }
 
-fn job(name: &str, target: &Arc<Target>) -> Job {
+/// An attempt every 30 s, with nothing special about it.
+fn every_30_s(name: &str, target: &Arc<Target>) -> Job {
     let run = Faked { target: Arc::clone(target), identity: identity(name) };
     let cadence = Cadence { when: When::Every(EVERY), timeout: seconds(10), overlap: Overlap::Skip, confirm: None };
     Job { identity: identity(name), cadence, host: None, run: Arc::new(run) }

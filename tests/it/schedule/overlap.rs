@@ -6,7 +6,7 @@ use super::*;
 async fn ran(overlap: Overlap) -> (World, Arc<Target>) {
     let world = World::new();
     let target = Target::new(seconds(65), |_| Outcome::Ok);
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.overlap = overlap;
     job.cadence.timeout = seconds(100);
     world.scheduler.replace(vec![job]);
@@ -49,7 +49,7 @@ async fn a_panic_frees_the_place_and_the_next_slot_runs() {
         assert!(number != 0, "the first attempt panics, as this test wants");
         Outcome::Ok
     });
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.host = Some("host".into());
     world.scheduler.replace(vec![job]);
     world.until(70).await;

@@ -8,7 +8,7 @@ use super::*;
 async fn a_day_of_a_30_s_probe_is_2880_runs() {
     let world = World::new();
     let target = Target::instant();
-    world.scheduler.replace(vec![world.job("p", &target)]);
+    world.scheduler.replace(vec![every_30_s("p", &target)]);
     world.until(86_400).await;
     let starts = target.starts();
     assert_eq!(starts.len(), 2_880);
@@ -28,10 +28,10 @@ async fn an_hour_of_reloads_every_second_loses_and_doubles_nothing() {
     let target = Target::new(seconds(5), |number| if number % 4 == 0 { failed(Reason::Timeout) } else { Outcome::Ok });
     let others: Vec<_> = (0..20).map(|number| (format!("other-{number}"), Target::instant())).collect();
     for second in 0..3_600 {
-        let mut job = world.job("p", &target);
+        let mut job = every_30_s("p", &target);
         job.cadence.confirm = Some(confirm(1, 1));
         job.cadence.timeout = seconds(10 + second % 2);
-        let mut jobs: Vec<_> = others.iter().map(|(name, other)| world.job(name, other)).collect();
+        let mut jobs: Vec<_> = others.iter().map(|(name, other)| every_30_s(name, other)).collect();
         jobs.insert(usize::try_from(second % 20).unwrap(), job);
         world.scheduler.replace(jobs);
         world.until(second + 1).await;
@@ -55,7 +55,7 @@ async fn an_hour_of_reloads_every_second_loses_and_doubles_nothing() {
 async fn a_removed_job_fires_no_more_and_its_last_result_arrives() {
     let world = World::new();
     let target = Target::new(seconds(10), |_| failed(Reason::Timeout));
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.confirm = Some(confirm(2, 3));
     world.scheduler.replace(vec![job]);
     world.until(5).await;
@@ -68,11 +68,11 @@ async fn a_removed_job_fires_no_more_and_its_last_result_arrives() {
 async fn a_job_that_comes_back_is_not_confused_with_the_one_that_left() {
     let world = World::new();
     let (old, new) = (Target::new(seconds(90), |_| Outcome::Ok), Target::new(seconds(45), |_| Outcome::Ok));
-    world.scheduler.replace(vec![world.job("p", &old)]);
+    world.scheduler.replace(vec![every_30_s("p", &old)]);
     world.until(5).await;
     world.scheduler.replace(Vec::new());
     world.until(10).await;
-    world.scheduler.replace(vec![world.job("p", &new)]);
+    world.scheduler.replace(vec![every_30_s("p", &new)]);
     // The old attempt ends at 91, while the new one (61 is left out) runs from 91 on.
     world.until(125).await;
     assert_eq!(new.at(), [31.0, 91.0]);
@@ -83,9 +83,9 @@ async fn a_job_that_comes_back_is_not_confused_with_the_one_that_left() {
 async fn changed_times_count_from_the_reload() {
     let world = World::new();
     let target = Target::instant();
-    world.scheduler.replace(vec![world.job("p", &target)]);
+    world.scheduler.replace(vec![every_30_s("p", &target)]);
     world.until(40).await;
-    let mut job = world.job("p", &target);
+    let mut job = every_30_s("p", &target);
     job.cadence.when = cron("*/10 * * * * *");
     world.scheduler.replace(vec![job]);
     world.until(70).await;
@@ -98,7 +98,7 @@ async fn changed_times_count_from_the_reload() {
 async fn of_two_jobs_with_one_name_the_later_counts() {
     let world = World::new();
     let (one, two) = (Target::instant(), Target::instant());
-    world.scheduler.replace(vec![world.job("p", &one), world.job("p", &two)]);
+    world.scheduler.replace(vec![every_30_s("p", &one), every_30_s("p", &two)]);
     world.until(60).await;
     assert_eq!((one.starts().len(), two.starts().len()), (0, 2));
 }
@@ -110,7 +110,7 @@ async fn a_rare_probe_is_looked_at_soon_and_then_keeps_its_slots() {
     let targets: Vec<_> = (0..200).map(|number| (format!("hourly-{number}"), Target::instant())).collect();
     let jobs = |when: &When| {
         let job = |(name, target): &(String, Arc<Target>)| {
-            let mut job = world.job(name, target);
+            let mut job = every_30_s(name, target);
             job.cadence.when = when.clone();
             job
         };
@@ -145,7 +145,7 @@ async fn a_rare_probe_is_looked_at_soon_and_then_keeps_its_slots() {
 async fn cron_runs_at_its_moments_only() {
     let world = World::starting("2026-03-28T23:00:00Z");
     let (daily, never) = (Target::instant(), Target::instant());
-    let mut jobs = vec![world.job("daily", &daily), world.job("never", &never)];
+    let mut jobs = vec![every_30_s("daily", &daily), every_30_s("never", &never)];
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     jobs[0].cadence.when = When::Cron { expression: "30 2 * * *".parse().unwrap(), zone };
     jobs[1].cadence.when = cron("0 0 30 2 *");
