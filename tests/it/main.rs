@@ -1,1 +1,5 @@
-//! x
+//! The integration tests: one binary, one module per subject.
+
+mod hostile;
+mod http;
+mod peers;
