@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, LAST_MODIFIED};
+use hyper::header::{HeaderMap, HeaderValue, LAST_MODIFIED, LOCATION};
 use hyper::http::response::Parts;
 use memchr::memmem;
 use serde_json::Value;
@@ -69,7 +68,7 @@ pub fn wants_body(rules: &Rules) -> bool {
 #[must_use]
 pub fn breaches(rules: &Rules, fallback: &[StatusRange], evidence: &Evidence<'_>, regexes: &Regexes) -> Vec<Breach> {
     let mut court = Court { regexes, breaches: Vec::new() };
-    let status = status_breach(rules, fallback, evidence.head.status);
+    let status = status_breach(rules, fallback, evidence.head);
     court.breaches.extend(status.map(|failure| Breach { failure, by_regex: false }));
     court.transport(rules, evidence);
     for (name, rule) in &rules.headers {
@@ -84,9 +83,10 @@ pub fn breaches(rules: &Rules, fallback: &[StatusRange], evidence: &Evidence<'_>
     court.breaches
 }
 
-/// What is wrong with `status` alone; the rest as for [`breaches`].
+/// What is wrong with the status alone; the rest as for [`breaches`].
 #[must_use]
-pub fn status_breach(rules: &Rules, fallback: &[StatusRange], status: StatusCode) -> Option<Failure> {
+pub fn status_breach(rules: &Rules, fallback: &[StatusRange], head: &Parts) -> Option<Failure> {
+    let status = head.status;
     let expected = rules.status.as_deref().unwrap_or(fallback);
     if expected.is_empty() || expected.iter().any(|range| range.contains(status.as_u16())) {
         return None;
@@ -99,7 +99,9 @@ pub fn status_breach(rules: &Rules, fallback: &[StatusRange], status: StatusCode
     };
     let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
     let meaning = status.canonical_reason().map(|meaning| format!(" {meaning}")).unwrap_or_default();
-    let detail = format!("expected status {}, got {}{meaning}", expected.join(" or "), status.as_u16());
+    let is_lost = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && !head.headers.contains_key(LOCATION);
+    let lost = if is_lost { " without a location to go to" } else { "" };
+    let detail = format!("expected status {}, got {}{meaning}{lost}", expected.join(" or "), status.as_u16());
     Some(Failure::new(reason, detail))
 }
 

@@ -96,15 +96,34 @@ pub struct Order {
     pub url: Url,
     /// True for the first request of an attempt.
     pub is_first: bool,
-    /// True while it goes to the host that the settings name, so that pin and server name apply.
-    pub is_same_host: bool,
-    /// True while that host is reached as the settings say, or more safely, so that credentials and body may go there.
-    is_trusted: bool,
+    /// How far redirects have led it from where the settings send it.
+    place: Place,
     /// False once a redirect turned the request into a plain GET.
     has_body: bool,
 }
 
+/// How far a request has come from where the settings send it. Once further away, it never counts as nearer again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Where the settings say, or the same more safely: credentials and body may go there.
+    Home,
+    /// Another port or scheme of the same host: pin and server name still apply.
+    SameHost,
+    /// Another host.
+    Elsewhere,
+}
+
 impl Order {
+    /// True while it goes to the host that the settings name, so that pin and server name apply.
+    #[must_use]
+    pub fn is_same_host(&self) -> bool {
+        self.place <= Place::SameHost
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.place == Place::Home
+    }
+
     /// The request that the settings ask for.
     #[must_use]
     pub fn first(blueprint: &Blueprint) -> Self {
@@ -112,8 +131,7 @@ impl Order {
             method: blueprint.method.clone(),
             url: blueprint.url.clone(),
             is_first: true,
-            is_same_host: true,
-            is_trusted: true,
+            place: Place::Home,
             has_body: blueprint.content.is_some(),
         }
     }
@@ -129,16 +147,21 @@ impl Order {
             301 | 302 => self.method == Method::POST,
             _ => false,
         };
-        let is_same_host = self.is_same_host && url.host() == self.url.host();
-        let is_trusted = self.is_trusted && (url.origin() == self.url.origin() || is_upgrade(&self.url, &url));
+        let step = if url.origin() == self.url.origin() || is_upgrade(&self.url, &url) {
+            Place::Home
+        } else if url.host() == self.url.host() {
+            Place::SameHost
+        } else {
+            Place::Elsewhere
+        };
+        let place = self.place.max(step);
         let has_body = self.has_body && !to_get;
-        if has_body && !is_trusted {
-            let place = without_query(&url);
-            let detail = format!("the redirect would send the request's body to another place, {place}");
+        if has_body && place > Place::Home {
+            let detail = format!("the redirect would send the request's body elsewhere, to {}", without_query(&url));
             return Err(Failure::new(Reason::Redirect, detail));
         }
         let method = if to_get { Method::GET } else { self.method.clone() };
-        Ok(Self { method, url, is_first: false, is_same_host, is_trusted, has_body })
+        Ok(Self { method, url, is_first: false, place, has_body })
     }
 
     /// The request as hyper sends it.
@@ -147,7 +170,7 @@ impl Order {
     /// A [`Failure`] of reason `config`; reading the settings leaves no known way to get there.
     pub fn request(&self, blueprint: &Blueprint, http2: bool) -> Result<Request<Payload>, Failure> {
         let wrong = |what: String| Failure::new(Reason::Config, format!("the request cannot be made: {what}"));
-        let own_host = blueprint.host.as_ref().filter(|_| self.is_trusted);
+        let own_host = blueprint.host.as_ref().filter(|_| self.is_trusted());
         let content = blueprint.content.as_ref().filter(|_| self.has_body);
         let body = content.map(|content| content.bytes.clone()).unwrap_or_default();
         let mut request = Request::builder()
@@ -167,10 +190,14 @@ impl Order {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+        // Where a body is usual, its absence must be said, or some servers answer 411 (RFC 9110 §8.6).
+        if content.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if let Some(kind) = content.and_then(|content| content.kind.clone()) {
             headers.insert(CONTENT_TYPE, kind);
         }
-        if let Some(authorization) = blueprint.authorization.as_ref().filter(|_| self.is_trusted) {
+        if let Some(authorization) = blueprint.authorization.as_ref().filter(|_| self.is_trusted()) {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
         self.add_own(blueprint, headers);
@@ -190,7 +217,7 @@ impl Order {
     /// Adds the configured headers. The first of a name replaces what stands there, further ones add to it.
     fn add_own(&self, blueprint: &Blueprint, headers: &mut HeaderMap) {
         for Header { name, value, is_repeat, is_private } in &blueprint.headers {
-            if (*is_private && !self.is_trusted) || (name == CONTENT_TYPE && !self.has_body) {
+            if (*is_private && !self.is_trusted()) || (name == CONTENT_TYPE && !self.has_body) {
                 continue;
             }
             if *is_repeat {

@@ -168,7 +168,7 @@ impl HttpProber {
         let nowhere = || Failure::new(Reason::Redirect, "the address names no host");
         let host = order.url.host().ok_or_else(nowhere)?;
         let port = order.url.port_or_known_default().ok_or_else(nowhere)?;
-        let address = self.resolver.address(host, order.is_same_host, timeline).await?;
+        let address = self.resolver.address(host, order.is_same_host(), timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, port), timeline).await?;
         let limit = self.settings.max_body.0.saturating_add(HEADROOM);
         let stream = if order.url.scheme() == "https" {
@@ -178,7 +178,7 @@ impl HttpProber {
             })?;
             let now = self.shared.clock.now().as_second();
             let tls = self.tls().as_ref().map_err(Clone::clone)?;
-            Stream::tls(tls.handshake(tcp, name, order.is_same_host, now, timeline).await?, limit)
+            Stream::tls(tls.handshake(tcp, name, order.is_same_host(), now, timeline).await?, limit)
         } else {
             Stream::plain(tcp, limit)
         };
@@ -271,8 +271,7 @@ impl HttpProber {
 
     /// A body that broke off tells less than the status before it, where that is bad already.
     fn worse(&self, hop: &Hop, failure: Failure) -> Failure {
-        let status = hop.reply.head.status;
-        match judge::status_breach(&self.settings.expect, &[StatusRange::SUCCESS], status) {
+        match judge::status_breach(&self.settings.expect, &[StatusRange::SUCCESS], &hop.reply.head) {
             Some(bad) => Failure { detail: format!("{}; also, {}", bad.detail, failure.detail), ..bad },
             None => failure,
         }

@@ -91,7 +91,7 @@ impl Resolver {
     async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
         match &self.via {
             Lookup::Dns(resolver) => {
-                let found = resolver.lookup_ip(name).await.map_err(|error| dns_failure(name, &error))?;
+                let found = resolver.lookup_ip(name).await.map_err(|error| dns_failure(name, self.family, &error))?;
                 Ok(found.iter().collect())
             }
             Lookup::System => {
@@ -165,13 +165,13 @@ fn tune(options: &mut ResolverOpts, family: Family) {
     };
 }
 
-fn dns_failure(name: &str, error: &NetError) -> Failure {
-    let name = printable(name, 253);
+fn dns_failure(name: &str, family: Family, error: &NetError) -> Failure {
+    let (name, wanted) = (printable(name, 253), wanted(family));
     let about = |detail: String, blame| Failure::new(Reason::Dns, detail).blaming(blame);
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
             ResponseCode::NXDomain => about(format!("`{name}` does not exist (NXDOMAIN)"), Blame::Target),
-            ResponseCode::NoError => about(format!("`{name}` exists and has no address"), Blame::Target),
+            ResponseCode::NoError => about(format!("`{name}` exists and has no {wanted} address"), Blame::Target),
             code => about(format!("the resolver answered {code} for `{name}`"), Blame::Path),
         },
         NetError::Dns(DnsError::ResponseCode(code)) => {

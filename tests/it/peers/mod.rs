@@ -5,4 +5,5 @@
 pub mod authority;
 pub mod dns;
 pub mod probing;
+pub mod settings;
 pub mod tcp;

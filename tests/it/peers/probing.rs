@@ -11,11 +11,12 @@ use forewarn::probe::ProbeType;
 use forewarn::probe::attempt::{self, Order, Prober};
 use forewarn::probe::http::Http;
 use forewarn::probe::net::shared::Shared;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The prober of these settings.
-pub fn prober(settings: Value) -> Arc<dyn Prober> {
-    let settings: Http = serde_json::from_value(settings).unwrap();
+/// The prober of these settings. Unless they say how to resolve names, it uses IPv4, where the peers listen.
+pub fn prober(mut settings: Value) -> Arc<dyn Prober> {
+    settings.as_object_mut().unwrap().entry("resolve").or_insert_with(|| json!({"family": "ipv4"}));
+    let settings: Http = super::settings::read(settings).unwrap();
     settings.prober(&Arc::new(Shared::new(Clock::system())))
 }
 
