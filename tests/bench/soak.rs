@@ -64,7 +64,7 @@ fn report(agent: &Agent, prometheus: &Prometheus, figures: &[(f64, usize)], bega
     let reloads = sum(&text, "forewarn_config_last_reload_successful", "");
     let (p50, p99) = (quantile(&text, 0.5), quantile(&text, 0.99));
     let settled = figures[figures.len() / 10].0;
-    let last = figures[figures.len() - 1];
+    let end = figures[figures.len() - 1];
     println!(
         "{minutes} minutes, {runs} runs, {skipped} left out, {} lost, {resets} counter resets, {gaps} failed scrapes",
         lost.len()
@@ -72,13 +72,13 @@ fn report(agent: &Agent, prometheus: &Prometheus, figures: &[(f64, usize)], bega
     println!("schedule lag: p50 below {} ms, p99 below {} ms", p50 * 1e3, p99 * 1e3);
     println!(
         "resident memory: {settled:.1} MiB after a tenth of the time, {:.1} MiB at the end; {} open files",
-        last.0, last.1
+        end.0, end.1
     );
     println!("CPU: {:.1} s, {:.2} ms a run", agent.process.cpu(), agent.process.cpu() * 1e3 / runs);
     assert!(lost.is_empty(), "{lost:#?}");
     assert_eq!((skipped, resets, gaps, reloads), (0.0, 0.0, 0.0, 1.0), "left out, resets, failed scrapes, last reload");
     assert!(p99 <= LAG, "p99 of the lag is {p99} s");
-    assert!(last.0 < settled * 1.1 + 2.0, "the process grew from {settled:.1} to {:.1} MiB", last.0);
+    assert!(end.0 < settled * 1.1 + 2.0, "the process grew from {settled:.1} to {:.1} MiB", end.0);
     for reason in ["http_status", "unavailable", "tls", "slow"] {
         assert!(text.contains(&format!("reason=\"{reason}\"")) || reason == "slow", "no probe failed for {reason}");
     }
@@ -266,7 +266,10 @@ impl Prometheus {
 
     /// The one value that a query gives.
     fn value(&self, query: &str) -> f64 {
-        let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let query = query.bytes().fold(String::new(), |mut out, byte| {
+            write!(out, "%{byte:02X}").unwrap();
+            out
+        });
         let answer: Value = serde_json::from_str(&get(self.port, &format!("/api/v1/query?query={query}"))).unwrap();
         let value = &answer["data"]["result"][0]["value"][1];
         value.as_str().unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
