@@ -5,8 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod demo;
+mod listener;
 mod peer;
 mod reload;
+mod secrets;
 mod signals;
 
 use std::net::SocketAddr;

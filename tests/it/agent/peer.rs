@@ -53,9 +53,14 @@ impl Peer {
         self.released.send_replace(true);
     }
 
+    /// The requests so far.
+    pub(super) fn all(&self) -> Vec<Request> {
+        self.requests.borrow().clone()
+    }
+
     /// The requests so far for this path.
     pub(super) fn requests(&self, path: &str) -> Vec<Request> {
-        self.requests.borrow().iter().filter(|request| request.path == path).cloned().collect()
+        self.all().into_iter().filter(|request| request.path == path).collect()
     }
 
     /// Waits until so many requests for this path have come.
@@ -80,7 +85,7 @@ async fn serve(mut stream: TcpStream, written: watch::Sender<Vec<Request>>, mut 
             return;
         }
     }
-    let head = String::from_utf8(bytes).unwrap();
+    let head = String::from_utf8_lossy(&bytes).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let body = if path.starts_with("/echo") { head.clone() } else { "Create".to_owned() };
     written.send_modify(|all| all.push(Request { at: Instant::now(), path: path.clone(), head }));
