@@ -78,7 +78,8 @@ async fn six_hundred_idle_clients_keep_no_scraper_out() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_up_the_end_for_two_seconds_at_most() {
-    let probe = |number: u32| format!("  - {{name: p{number}, surface: a/b, every: 1d, http: {{url: \"http://a/\"}}}}\n");
+    let probe =
+        |number: u32| format!("  - {{name: p{number}, surface: a/b, every: 1d, http: {{url: \"http://a/\"}}}}\n");
     let probes: String = (0..1_500).map(probe).collect();
     let folder = Folder::new(&format!("probes:\n{probes}"));
     let agent = Agent::start(&folder).await;

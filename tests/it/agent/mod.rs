@@ -7,7 +7,9 @@
 
 mod demo;
 mod listener;
+mod nginx;
 mod peer;
+mod prometheus;
 mod reload;
 mod secrets;
 mod signals;
@@ -182,6 +184,16 @@ impl Exposition {
     fn mentions(&self, probe: &str) -> bool {
         self.0.contains(&format!("probe=\"{probe}\""))
     }
+}
+
+/// Ports for programs that cannot listen on port 0. Taken from below those that the kernel gives out by itself, so that
+/// no other test gets one of them before the program does. For one test only: a second one would get the same.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let start = 12_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut free = (start..32_000).filter_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    // All are held until the last is found.
+    let listeners: [_; N] = std::array::from_fn(|_| free.next().expect("a port is free"));
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// Looks again and again until there is something.
