@@ -16,11 +16,12 @@ use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult};
 use crate::probe::attempt::{self, Order, Prober};
 use crate::probe::net::shared::Shared;
-use crate::schedule::runner::{Firing, Job, Limits, Run, Scheduler, Stopped};
+use crate::schedule::runner::{Firing, Job, Limits, Run, Scheduler, Sink, Stopped};
 
 /// Everything that probes and counts.
 pub(super) struct Agent {
     metrics: Arc<Metrics>,
+    results: Arc<Results>,
     scheduler: Scheduler,
     clock: Clock,
     plan: Mutex<Plan>,
@@ -42,16 +43,17 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { added, removed, changed, unchanged } = self;
-        write!(out, "{added} probes added, {removed} removed, {changed} changed, {unchanged} unchanged")
+        write!(out, "probes: {added} added, {removed} removed, {changed} changed, {unchanged} unchanged")
     }
 }
 
 impl Agent {
     pub(super) fn start(plan: Plan, clock: Clock, observer: Option<Observer>) -> Result<Self, MetricsError> {
         let metrics = Arc::new(Metrics::new(&crate::probe::kinds(), &[("version", env!("CARGO_PKG_VERSION"))])?);
-        let sink = Arc::new(Results::new(Arc::clone(&metrics), observer));
+        let results = Arc::new(Results::new(Arc::clone(&metrics), observer));
+        let sink: Arc<dyn Sink> = Arc::<Results>::clone(&results);
         let scheduler = Scheduler::start(limits(&plan), clock.clone(), sink);
-        let agent = Self { metrics, scheduler, clock, plan: Mutex::new(plan) };
+        let agent = Self { metrics, results, scheduler, clock, plan: Mutex::new(plan) };
         agent.apply(&agent.plan.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(agent)
     }
@@ -85,6 +87,7 @@ impl Agent {
         // Series first: a result must find its place.
         self.metrics.replace(plan.probes.iter().map(|probe| series(plan, probe)));
         self.scheduler.replace(plan.probes.iter().map(|probe| job(plan, probe, &shared, &self.clock)).collect());
+        self.results.keep_only(&plan.probes.iter().map(|probe| &probe.name).collect());
         self.metrics.reloaded(true, self.clock.now());
     }
 }

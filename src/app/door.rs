@@ -14,8 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::Core;
-use crate::config::render::{self, Colour};
+use super::{Core, problems};
 
 /// The routes of the agent.
 pub(super) fn router(core: Arc<Core>) -> Router {
@@ -25,6 +24,7 @@ pub(super) fn router(core: Arc<Core>) -> Router {
         .route("/-/healthy", get(|| async { "forewarn is healthy.\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).put(reload))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page; / lists what there is\n") })
         .with_state(core)
 }
 
@@ -53,7 +53,7 @@ async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
 async fn reload(State(core): State<Arc<Core>>) -> (StatusCode, String) {
     match core.reload().await {
         Ok(difference) => (StatusCode::OK, format!("{difference}\n")),
-        Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, render::text(&problems, Colour::Never)),
+        Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, problems::text(&problems)),
     }
 }
 

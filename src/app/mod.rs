@@ -4,20 +4,22 @@
 
 mod agent;
 mod door;
+mod problems;
 mod results;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use self::agent::Agent;
 pub use self::agent::{Difference, once};
+pub use self::problems::log as log_problems;
 use crate::base::clock::Clock;
 use crate::base::serve::{Limits, serve};
 use crate::config::plan::Plan;
@@ -33,8 +35,8 @@ pub type Observer = Arc<dyn Fn(&ProbeResult) + Send + Sync>;
 
 /// What the daemon is given beside its plan.
 pub struct Options {
-    /// Where to serve, instead of where the plan says.
-    pub listen: Option<SocketAddr>,
+    /// Where to serve; see [`bind`].
+    pub listener: TcpListener,
     /// Wall time.
     pub clock: Clock,
     /// Who else wants to see results.
@@ -58,16 +60,31 @@ struct Core {
     reloading: Mutex<()>,
 }
 
+/// Listens on `address`, which the command line's `flag` can change.
+///
+/// # Errors
+/// With what the operating system said, and a remedy.
+pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there, perhaps another agent: stop it, or ",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address: ",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: ",
+            _ => "",
+        };
+        anyhow::anyhow!("cannot listen on {address}: {error}\n  = help: {why}choose another address with {flag}")
+    })
+}
+
 impl App {
-    /// Starts the probes of `plan` and the listener. `source` gives the plan again when a reload is asked for.
+    /// Starts the probes of `plan` and serves. `source` gives the plan again when a reload is asked for.
+    ///
+    /// To be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or the program's own tables do not fit together.
-    pub async fn start(plan: Plan, source: Source, options: Options) -> anyhow::Result<Self> {
-        let listen = options.listen.unwrap_or(plan.agent.listen.0);
-        let listener = TcpListener::bind(listen).await.with_context(|| {
-            format!("cannot listen on {listen}; is another agent running? choose another address with --listen")
-        })?;
+    /// When the listener has no address, or the program's own tables do not fit together.
+    pub fn start(plan: Plan, source: Source, options: Options) -> anyhow::Result<Self> {
+        let listener = options.listener;
         let address = listener.local_addr()?;
         let agent = Agent::start(plan, options.clock, options.observer)?;
         let core = Arc::new(Core { agent, source, ready: AtomicBool::new(true), reloading: Mutex::default() });
@@ -82,12 +99,11 @@ impl App {
         self.address
     }
 
-    /// Reads the configuration again. A bad one changes nothing but the metric and the log.
-    ///
-    /// # Errors
-    /// The problems of the new configuration.
-    pub async fn reload(&self) -> Result<Difference, Problems> {
-        self.core.reload().await
+    /// Reads the configuration again, in the background: what comes of it is in the log and the metrics. A bad one
+    /// changes nothing else.
+    pub fn reload(&self) {
+        let core = Arc::clone(&self.core);
+        tokio::spawn(async move { core.reload().await });
     }
 
     /// Stops: no new attempts, running ones get the plan's grace, then the listener closes.
@@ -113,13 +129,15 @@ impl Core {
         let read = tokio::task::spawn_blocking(move || source()).await;
         match read {
             Ok(Ok(plan)) => {
+                log_problems(&plan.warnings);
                 let difference = self.agent.replace(plan);
                 tracing::info!(%difference, "configuration reloaded");
                 Ok(difference)
             }
             Ok(Err(problems)) => {
                 self.agent.reload_failed();
-                tracing::error!(problems = problems.errors(), "the new configuration is bad; the old one goes on");
+                log_problems(&problems);
+                tracing::error!(errors = problems.errors(), "the new configuration is bad; the old one goes on");
                 Err(problems)
             }
             Err(panic) => {

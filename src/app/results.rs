@@ -1,6 +1,6 @@
 //! Where results go: the metrics, the log, and whoever else watches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Observer;
@@ -25,6 +25,11 @@ type Seen = (usize, Option<Reason>);
 impl Results {
     pub(super) fn new(metrics: Arc<Metrics>, observer: Option<Observer>) -> Self {
         Self { metrics, observer, last: Mutex::default() }
+    }
+
+    /// Forgets what is known of all probes but these.
+    pub(super) fn keep_only(&self, probes: &HashSet<&Name>) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| probes.contains(name));
     }
 
     /// True when the outcome is another than last time; a first ok is no news.

@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::run::environment;
 use super::{BAD_CONFIG, Global, Paths, complain, logging, print};
-use crate::config;
 use crate::config::problem::Problems;
 use crate::config::render::{self, Colour};
 
@@ -19,13 +17,14 @@ pub(super) enum Format {
 
 pub(super) fn check(global: &Global, format: Format, paths: &Paths) -> ExitCode {
     logging::start_at(global, tracing::Level::WARN);
-    let (problems, summary) = match config::load(&paths.resolved(), &environment) {
+    let (problems, summary) = match paths.plan() {
         Ok(plan) => {
             let surfaces: usize = plan.services.iter().map(|service| service.surfaces.len()).sum();
             let fine = format!(
-                "{} probes on {surfaces} surfaces of {} services: fine",
-                plan.probes.len(),
-                plan.services.len()
+                "fine: {} on {} of {}",
+                counted(plan.probes.len(), "probe"),
+                counted(surfaces, "surface"),
+                counted(plan.services.len(), "service")
             );
             (plan.warnings, fine)
         }
@@ -46,4 +45,8 @@ fn text(problems: &Problems, summary: &str) {
     if !summary.is_empty() {
         print(summary);
     }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

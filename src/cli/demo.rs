@@ -5,11 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use tokio::net::TcpListener;
 
-use super::run::{Signals, block_on};
+use super::run::{Signals, block_on, ended};
 use super::{BAD_CONFIG, Global, complain, logging};
 use crate::app::{self, App, Observer, Source};
 use crate::base::clock::Clock;
@@ -33,21 +31,13 @@ pub(super) struct Options {
 pub(super) fn demo(global: &Global, options: &Options) -> ExitCode {
     // The live view is what people look at; log lines would tear it.
     logging::start_at(global, tracing::Level::ERROR);
-    match block_on(show(global, options)) {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended(block_on(show(global, options)))
 }
 
 async fn show(global: &Global, options: &Options) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let faults = Arc::new(Faults::default());
-    let listener = TcpListener::bind(options.service).await.with_context(|| {
-        format!("cannot listen on {} for the simulated service; choose another address with --service", options.service)
-    })?;
+    let listener = app::bind(options.service, "--service").await?;
     let address = listener.local_addr()?;
     let source = source(address);
     let plan = match source() {
@@ -57,7 +47,8 @@ async fn show(global: &Global, options: &Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
-    let agent = global.listen.unwrap_or(plan.agent.listen.0);
+    let own = app::bind(global.listen.unwrap_or(plan.agent.listen.0), "--listen").await?;
+    let agent = own.local_addr()?;
     let service = Service::start(listener, faults, Some(agent))?;
     let links = Links {
         app: format!("http://{address}/"),
@@ -72,7 +63,7 @@ async fn show(global: &Global, options: &Options) -> anyhow::Result<ExitCode> {
         let screen = Arc::clone(&screen);
         Arc::new(move |result| screen.update(result.clone()))
     };
-    let app = App::start(plan, source, app::Options { listen: Some(agent), clock, observer: Some(observer) }).await?;
+    let app = App::start(plan, source, app::Options { listener: own, clock, observer: Some(observer) })?;
     signals.end(&app).await;
     tokio::select! {
         _ = app.stop() => {}

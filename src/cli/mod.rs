@@ -16,6 +16,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::{self, schema};
+use crate::config::plan::Plan;
+use crate::config::problem::{Problem, Problems};
+
 /// Runs the command that the process's arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -26,7 +30,7 @@ pub fn main() -> ExitCode {
         Command::Check { format, paths } => check::check(&arguments.global, format, &paths),
         Command::Probe { json, name, paths } => once::probe(&arguments.global, json, &name, &paths),
         Command::Demo(options) => demo::demo(&arguments.global, &options),
-        Command::Schema => print(&format!("{:#}", crate::config::schema::schema())),
+        Command::Schema => print(&format!("{:#}", schema::schema())),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "forewarn", &mut script);
@@ -143,12 +147,24 @@ struct Paths {
 }
 
 impl Paths {
-    fn resolved(&self) -> Vec<PathBuf> {
+    /// The paths given, or the default.
+    fn resolved(&self) -> Result<Vec<PathBuf>, Problems> {
         if !self.paths.is_empty() {
-            return self.paths.clone();
+            return Ok(self.paths.clone());
         }
-        let default = PathBuf::from("forewarn.yml");
-        if default.exists() { vec![default] } else { vec![PathBuf::from("probes")] }
+        if let Some(found) = DEFAULT_PATHS.into_iter().map(PathBuf::from).find(|path| path.exists()) {
+            return Ok(vec![found]);
+        }
+        let mut problems = Problems::default();
+        let message = "there is no configuration: neither `forewarn.yml` nor `probes/` is in this folder";
+        let hint = "name a file or folder; to look around without any, try `forewarn demo`";
+        problems.add(Problem::in_file(&"".into(), message).hint(hint));
+        Err(problems)
+    }
+
+    /// The plan that they hold.
+    fn plan(&self) -> Result<Plan, Problems> {
+        config::load(&self.resolved()?, &run::environment)
     }
 }
 
@@ -167,6 +183,8 @@ fn complain(text: &str) {
 fn columns() -> usize {
     terminal_size::terminal_size_of(io::stdout()).map_or(100, |(width, _)| usize::from(width.0))
 }
+
+const DEFAULT_PATHS: [&str; 2] = ["forewarn.yml", "probes"];
 
 /// The configuration is bad, or names nothing that fits.
 const BAD_CONFIG: u8 = 2;

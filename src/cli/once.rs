@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use super::run::{block_on, environment};
+use super::run::block_on;
 use super::{BAD_CONFIG, Global, Paths, columns, complain, logging, print, waterfall};
 use crate::app;
 use crate::base::clock::Clock;
@@ -12,7 +12,7 @@ use crate::config::{self, render};
 
 pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> ExitCode {
     logging::start_at(global, tracing::Level::WARN);
-    let plan = match config::load(&paths.resolved(), &environment) {
+    let plan = match paths.plan() {
         Ok(plan) => plan,
         Err(problems) => {
             complain(&render::text(&problems, render::Colour::Always));

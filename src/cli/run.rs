@@ -7,43 +7,28 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{BAD_CONFIG, Global, Paths, complain, logging};
-use crate::app::{App, Options, Source};
+use crate::app::{self, App, Options, Source};
 use crate::base::clock::Clock;
 use crate::config::plan::Plan;
+use crate::config::problem::Problems;
 use crate::config::{self, render};
 
 pub(super) fn run(global: &Global, paths: &Paths) -> ExitCode {
     logging::start(global);
-    let paths = paths.resolved();
-    let source: Source = Arc::new(move || config::load(&paths, &environment));
-    let plan = match source() {
-        Ok(plan) => plan,
-        Err(problems) => {
-            complain(&render::text(&problems, render::Colour::Always));
-            return ExitCode::from(BAD_CONFIG);
-        }
-    };
-    warn(&plan);
-    match block_on(serve(global, plan, source)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended(block_on(serve(global, paths)))
+}
+
+/// The exit code, with the error printed if there is one.
+pub(super) fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
 /// A variable of the process's environment, for `${env:…}`.
 pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// Logs what is probably not meant as it stands.
-pub(super) fn warn(plan: &Plan) {
-    for warning in plan.warnings.sorted() {
-        let line = warning.place.map_or(0, |place| place.line);
-        tracing::warn!(file = &*warning.file, line, hint = warning.hint, "{}", warning.message);
-    }
 }
 
 /// Runs `work` on a runtime with a worker for each core.
@@ -79,8 +64,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                // What came of it is logged where it happens.
-                _ = self.hangup.recv() => drop(app.reload().await),
+                _ = self.hangup.recv() => app.reload(),
             }
         }
     }
@@ -94,12 +78,21 @@ impl Signals {
     }
 }
 
-async fn serve(global: &Global, plan: Plan, source: Source) -> anyhow::Result<()> {
+async fn serve(global: &Global, paths: &Paths) -> anyhow::Result<ExitCode> {
     raise_file_limit();
+    // Before anything that takes time: a SIGHUP that nobody listens for ends the process.
     let mut signals = Signals::listen()?;
+    let (plan, source) = match plan(paths) {
+        Ok(read) => read,
+        Err(problems) => {
+            refuse(global, &problems);
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+    };
+    app::log_problems(&plan.warnings);
     let probes = plan.probes.len();
-    let options = Options { listen: global.listen, clock: Clock::system(), observer: None };
-    let app = App::start(plan, source, options).await?;
+    let listener = app::bind(global.listen.unwrap_or(plan.agent.listen.0), "--listen or agent.listen").await?;
+    let app = App::start(plan, source, Options { listener, clock: Clock::system(), observer: None })?;
     tracing::info!(probes, address = %app.address(), "forewarn {} runs", env!("CARGO_PKG_VERSION"));
     let signal = signals.end(&app).await;
     tracing::info!(signal, "stopping; running attempts may end within the grace, a second signal cuts it short");
@@ -107,7 +100,21 @@ async fn serve(global: &Global, plan: Plan, source: Source) -> anyhow::Result<()
         stopped = app.stop() => tracing::info!(finished = stopped.finished, aborted = stopped.aborted, "stopped"),
         () = signals.again() => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(paths: &Paths) -> Result<(Plan, Source), Problems> {
+    let paths = paths.resolved()?;
+    let source: Source = Arc::new(move || config::load(&paths, &environment));
+    Ok((source()?, source))
+}
+
+/// Says why the agent does not start, to people with excerpts, to machines in the form of the other lines.
+fn refuse(global: &Global, problems: &Problems) {
+    match global.log_format {
+        logging::Format::Json => app::log_problems(problems),
+        logging::Format::Text => complain(render::text(problems, render::Colour::Always).trim_end()),
+    }
 }
 
 /// Every attempt under way holds a file descriptor; the usual soft limit of 1,024 is for programs that use `select`.
