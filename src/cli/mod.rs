@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, schema};
 use crate::config::plan::Plan;
 use crate::config::problem::{Problem, Problems};
+use crate::config::{self, schema};
 
 /// Runs the command that the process's arguments name.
 #[must_use]

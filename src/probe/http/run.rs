@@ -64,7 +64,7 @@ impl HttpProber {
     /// A prober by these settings.
     #[must_use]
     pub fn new(settings: Http, shared: &Arc<Shared>) -> Self {
-        Self {
+        let prober = Self {
             blueprint: Blueprint::new(&settings),
             resolver: shared.resolver(&settings.resolve),
             shared: Arc::clone(shared),
@@ -72,7 +72,12 @@ impl HttpProber {
             scrubber: super::request::scrubber(&settings),
             kept: Mutex::default(),
             settings,
+        };
+        if prober.settings.url.url().scheme() == "https" {
+            // Reading the system's trust roots takes milliseconds that must not count as the target's.
+            let _ = prober.tls();
         }
+        prober
     }
 
     async fn run(&self, timeline: &mut Timeline) -> Attempted {
