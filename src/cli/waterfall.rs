@@ -159,7 +159,9 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
                 lines.push(String::new());
                 used = 0;
             }
-            lines.last_mut().map_or((), |line| line.push(c));
+            if let Some(line) = lines.last_mut() {
+                line.push(c);
+            }
             used += columns;
         }
     }
