@@ -204,7 +204,7 @@ macro_rules! probe_settings {
             /// The settings of its type; the first, if there are several.
             pub(super) fn take_spec(&mut self) -> Option<crate::probe::Spec> {
                 $(if let Some(settings) = self.$key.take() {
-                    return Some(crate::probe::Spec::$variant(settings));
+                    return Some(crate::probe::Spec::$variant(settings.into()));
                 })+
                 None
             }
