@@ -60,6 +60,13 @@ pub fn printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// As [`printable`], giving back the same text where nothing needs doing, which is nearly always.
+#[must_use]
+pub fn tidy(text: String, limit: usize) -> String {
+    let is_plain = text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain { text } else { printable(&text, limit) }
+}
+
 /// Characters that reorder the text around them, so that a log line reads as something it is not.
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -86,5 +93,8 @@ mod tests {
     fn hostile_text_cannot_move_the_cursor() {
         assert_eq!(printable("a\u{1b}[2Jb\r\nc\u{202e}", 80), "a\\u{1b}[2Jb\\r\\nc\\u{202e}");
         assert_eq!(printable("abcdef", 3), "abc…");
+        assert_eq!(tidy("abc".to_owned(), 3), "abc");
+        assert_eq!(tidy("abc\n".to_owned(), 9), "abc\\n");
+        assert_eq!(tidy("abcdef".to_owned(), 3), "abc…");
     }
 }

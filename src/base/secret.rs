@@ -168,7 +168,7 @@ pub struct Scrubber {
 impl Scrubber {
     /// Remembers `value`. Values under four bytes are left out: hiding every `1` would only garble the text.
     pub fn hide(&mut self, value: &str) {
-        if value.len() >= 4 && !self.values.iter().any(|known| &**known == value) {
+        if value.len() >= SHORTEST && !self.values.iter().any(|known| &**known == value) {
             self.values.push(value.into());
             // Longest first, so that a secret that contains another is replaced whole.
             self.values.sort_by_key(|known| std::cmp::Reverse(known.len()));
@@ -191,12 +191,14 @@ impl Scrubber {
         self.hide(secret.expose());
     }
 
-    /// `text` with every known secret replaced.
+    /// `text` with every known secret replaced, and the beginning of one where the text was cut with `…`.
     #[must_use]
     pub fn scrub(&self, text: String) -> String {
-        self.values
-            .iter()
-            .fold(text, |text, value| if text.contains(&**value) { text.replace(&**value, HIDDEN) } else { text })
+        let scrub = |text: String, value: &Arc<str>| {
+            let text = if text.contains(&**value) { text.replace(&**value, HIDDEN) } else { text };
+            if text.contains(CUT) { without_beginning(&text, value) } else { text }
+        };
+        self.values.iter().fold(text, scrub)
     }
 }
 
@@ -204,6 +206,24 @@ impl fmt::Debug for Scrubber {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Scrubber({} secrets)", self.values.len())
     }
+}
+
+/// `text` without what stands before a cut and is the beginning of `value`.
+fn without_beginning(text: &str, value: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(CUT) {
+        let kept = piece.strip_suffix(CUT).unwrap_or(piece);
+        let beginnings = value.char_indices().map(|(at, _)| &value[..at]).rev();
+        match beginnings.take_while(|part| part.len() >= SHORTEST).find(|part| kept.ends_with(part)) {
+            Some(part) if kept.len() < piece.len() => {
+                out.push_str(&kept[..kept.len() - part.len()]);
+                out.push_str(HIDDEN);
+                out.push(CUT);
+            }
+            _ => out.push_str(piece),
+        }
+    }
+    out
 }
 
 /// The parts of `value` that stand where `shown` has `${…}`; found by the literal text between the references.
@@ -224,6 +244,10 @@ fn inserted<'value>(shown: &str, value: &'value str) -> Vec<&'value str> {
 }
 
 const HIDDEN: &str = "[secret]";
+/// The mark that [`printable`](super::bounded::printable) leaves where it cut.
+const CUT: char = '…';
+/// Hiding shorter texts would only garble what is shown.
+const SHORTEST: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -248,6 +272,15 @@ mod tests {
         scrubber.hide("1");
         assert_eq!(scrubber.scrub("1: hunter2-long, hunter2".to_owned()), "1: [secret], [secret]");
         assert_eq!(format!("{scrubber:?}"), "Scrubber(2 secrets)");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_is_hidden_where_a_text_was_cut() {
+        let mut scrubber = Scrubber::default();
+        scrubber.hide("hunter2-long");
+        assert_eq!(scrubber.scrub("got `key hunter2-lo…` and".to_owned()), "got `key [secret]…` and");
+        assert_eq!(scrubber.scrub("hunt… a hunt… ahun…".to_owned()), "[secret]… a [secret]… ahun…");
+        assert_eq!(scrubber.scrub("hunter".to_owned()), "hunter");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod yaml;
 
 use std::path::PathBuf;
 
+pub use self::suggest::nearest;
+
 use self::load::Sources;
 use self::plan::Plan;
 use self::problem::Problems;

@@ -175,8 +175,8 @@ fn is_null(schema: &Value) -> bool {
 const HEAD: &str = "\
 # The YAML reference
 
-Generated from the settings' types; `UPDATE=1 cargo test config` rewrites it. The same as a JSON Schema, for editors:
-[`forewarn.schema.json`](forewarn.schema.json).
+Generated from the settings' types; `UPDATE=1 cargo test` rewrites it. The same as a JSON Schema, for editors:
+[`schema.json`](../../../probes/schema.json).
 
 Files are YAML 1.2: `yes`, `no` and `on` are texts, `true` and `false` are not; `0o17` and `0x1f` are numbers, `1_000` is
 a text. Anchors, aliases and merge keys (`<<`) work. In any value, `${env:NAME}` stands for an environment variable and

@@ -61,8 +61,8 @@ impl Default for AgentSettings {
             listen: Listen::default(),
             labels: Labels::default(),
             grace: HumanDuration(std::time::Duration::from_secs(10)),
-            concurrency: 1_000,
-            per_host: 10,
+            concurrency: 10_000,
+            per_host: 100,
         }
     }
 }

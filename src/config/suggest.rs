@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The candidate nearest to `word`, if it is near enough for a typing mistake.
 #[must_use]
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     if length > LONGEST {
         return None;

@@ -17,7 +17,8 @@ use axum::{Form, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::fault::{Fault, Faults, Part, Percent, Row, TABLE};
+use super::fault::switch::Percent;
+use super::fault::{Fault, Faults, Part, Row, TABLE};
 
 /// The page, its style and script, and the API.
 pub(super) fn router(faults: Arc<Faults>, address: SocketAddr, agent: Option<SocketAddr>) -> Router {
@@ -133,7 +134,7 @@ async fn switch(
 ) -> Response {
     let fault: Fault = match name.parse() {
         Ok(fault) => fault,
-        Err(error) => return refuse(StatusCode::NOT_FOUND, &format!("{error}")),
+        Err(error) => return refuse(StatusCode::NOT_FOUND, &error.to_string()),
     };
     let change = match form {
         Ok(Form(change)) => change,
@@ -143,7 +144,7 @@ async fn switch(
     };
     let percent: Option<Percent> = match change.percent.map(|text| text.parse()).transpose() {
         Ok(percent) => percent,
-        Err(error) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error}")),
+        Err(error) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     };
     board.faults.switch(fault, change.on, percent);
     done(&board, &headers, &format!("/faults#{name}"))

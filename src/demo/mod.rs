@@ -1,6 +1,6 @@
-//! A small, honest imitation of an AI video service, with switchable faults.
+//! A small, honest imitation of an AI video service, with switchable faults, and the live view of `forewarn demo`.
 //!
-//! One file per part of the service ([`web`] so far). Everything is deterministic: the same requests in the same order
+//! One file per part of the service (`web` so far). Everything is deterministic: the same requests in the same order
 //! get the same answers. Knows nothing of the agent that watches it; what the agent needs is [`PROBES`] and
 //! [`variables`].
 
@@ -8,7 +8,7 @@ pub mod fault;
 mod faults_page;
 pub mod service;
 pub mod strike;
-
+pub mod terminal;
 mod web;
 
 use std::net::SocketAddr;

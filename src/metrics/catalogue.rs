@@ -1,6 +1,6 @@
 //! Every per-probe metric there is: those of all probes and those that the probe types bring.
 //!
-//! Checks that the tables fit together; holds no values. The agent's own metrics are in [`agent`](super::agent).
+//! Checks that the tables fit together; holds no values. The agent's own metrics are in `agent`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

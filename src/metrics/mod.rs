@@ -115,9 +115,9 @@ impl Metrics {
         self.table().record(result);
     }
 
-    /// Counts an attempt that was due and not made; `why` is one of few fixed words such as `overlap`.
-    pub fn skipped(&self, probe: &Name, why: &'static str) {
-        self.table().change(probe, |latest| latest.skipped(why));
+    /// Counts attempts that were due and not made; `why` is one of few fixed words such as `overlap`.
+    pub fn skipped(&self, probe: &Name, why: &'static str, count: u64) {
+        self.table().change(probe, |latest| latest.skipped(why, count));
     }
 
     /// Counts a second look after a first failure: it found all well, or it failed again.

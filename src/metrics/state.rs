@@ -132,10 +132,12 @@ impl Latest {
         latest
     }
 
-    /// Counts an attempt that was due and not made.
-    pub(super) fn skipped(&mut self, why: &'static str) {
-        self.feed(SKIPPED, 1.0);
-        tally(&mut self.skips, why);
+    /// Counts attempts that were due and not made.
+    pub(super) fn skipped(&mut self, why: &'static str, count: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a counter is exact up to 2^53")]
+        let count = count as f64;
+        self.feed(SKIPPED, count);
+        tally(&mut self.skips, why, count);
     }
 
     /// Stores one number among the common ones.
@@ -170,7 +172,7 @@ impl Latest {
             *slot = texts.map(|texts| tail(texts).into());
         }
         if let (false, Some(failure)) = (result.outcome.is_success(), result.outcome.failure()) {
-            tally(&mut self.failures, [failure.reason.as_str(), failure.blame.as_str()]);
+            tally(&mut self.failures, [failure.reason.as_str(), failure.blame.as_str()], 1.0);
         }
     }
 
@@ -256,9 +258,9 @@ fn labels(series: &ProbeSeries, catalogue: &Catalogue) -> String {
 }
 
 /// Adds one to a key's count; the keys stay sorted.
-fn tally<K: Ord>(counts: &mut Vec<(K, f64)>, key: K) {
+fn tally<K: Ord>(counts: &mut Vec<(K, f64)>, key: K, count: f64) {
     match counts.binary_search_by(|(known, _)| known.cmp(&key)) {
-        Ok(place) => counts[place].1 += 1.0,
-        Err(place) => counts.insert(place, (key, 1.0)),
+        Ok(place) => counts[place].1 += count,
+        Err(place) => counts.insert(place, (key, count)),
     }
 }

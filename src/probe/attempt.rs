@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::net::RESOLVE;
 use super::timeline::Timeline;
-use crate::base::bounded::printable;
+use crate::base::bounded::{printable, tidy};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::duration::shown;
 use crate::base::secret::Scrubber;
 use crate::model::measure::Kind;
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::reason::Reason;
+use crate::model::reason::{Blame, Reason};
 use crate::model::result::{Findings, Identity, ProbeResult, Trigger};
 
 /// How an attempt ended, before it became an [`Outcome`]: fine, fine with a warning, or (as `Err`, so that `?` leaves the
@@ -84,11 +85,17 @@ pub async fn make(prober: &dyn Prober, order: Order, clock: &Clock) -> ProbeResu
 }
 
 fn timed_out(timeline: &Timeline, timeout: Duration) -> Failure {
-    let place = match timeline.current() {
-        Some((phase, since)) => format!(" in phase {phase}, which had taken {}", shown(since)),
-        None => String::new(),
+    let timeout = shown(timeout);
+    let Some((phase, since)) = timeline.current() else {
+        return Failure::new(Reason::Timeout, format!("not done within {timeout}"));
     };
-    Failure::new(Reason::Timeout, format!("not done within {}: stopped{place}", shown(timeout)))
+    let since = shown(since);
+    let failure = Failure::new(
+        Reason::Timeout,
+        format!("not done within {timeout}: stopped in phase {phase}, which had taken {since}"),
+    );
+    // Before there is an address, the target was not asked anything yet.
+    if phase == RESOLVE { failure.blaming(Blame::Path) } else { failure }
 }
 
 fn panicked(identity: &Identity, panic: &(dyn std::any::Any + Send)) -> Failure {
@@ -101,7 +108,7 @@ fn panicked(identity: &Identity, panic: &(dyn std::any::Any + Send)) -> Failure 
 /// Makes every text in a result printable and free of secrets, whatever the prober put there.
 fn clean(result: &mut ProbeResult, scrubber: &Scrubber) {
     if let Outcome::Degraded(failure) | Outcome::Failed(failure) = &mut result.outcome {
-        failure.detail = printable(&scrubber.scrub(std::mem::take(&mut failure.detail)), MAX_DETAIL);
+        failure.detail = tidy(scrubber.scrub(std::mem::take(&mut failure.detail)), MAX_DETAIL);
     }
     let Findings { facts, steps, .. } = &mut result.findings;
     let texts = facts.iter_mut().map(|(_, text)| text).chain(steps.iter_mut().map(|step| &mut step.detail));

@@ -18,6 +18,7 @@ pub mod attempt;
 pub mod http;
 pub mod net;
 pub mod pattern;
+pub mod tcp;
 pub mod timeline;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ macro_rules! probe_types {
         $then! {
             /// One HTTP request, redirects followed, judged by what a user would notice.
             http: $crate::probe::http::Http, Http;
+            /// One TCP connection, with TLS if asked for, and the reply that comes over it.
+            tcp: $crate::probe::tcp::Tcp, Tcp;
         }
     };
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl JsonSchema for Pattern {
     }
 }
 
-/// Compiled expressions, each kept once however many probes use it.
+/// Compiled expressions, which match bytes since what a target sends need not be UTF-8, each kept once however many probes use it.
 #[derive(Debug, Default)]
 pub struct Regexes(Mutex<HashMap<Pattern, Arc<Regex>>>);
 

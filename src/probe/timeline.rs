@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::base::bounded::printable;
+use crate::base::bounded::{printable, tidy};
 use crate::base::clock::Instant;
 use crate::model::result::{Findings, Step};
 
@@ -88,6 +88,22 @@ impl Timeline {
         self.findings.facts.retain(|(key, _)| !keys.contains(key));
     }
 
+    /// A copy of the measures and facts with these keys, to be put back with [`Self::recall`].
+    #[must_use]
+    pub fn remember(&self, keys: &[&str]) -> Remembered {
+        let Findings { measures, facts, .. } = &self.findings;
+        Remembered {
+            measures: measures.iter().filter(|(key, _)| keys.contains(key)).copied().collect(),
+            facts: facts.iter().filter(|(key, _)| keys.contains(key)).cloned().collect(),
+        }
+    }
+
+    /// Records again what was remembered: a reused connection is still the one that its first attempt described.
+    pub fn recall(&mut self, remembered: &Remembered) {
+        remembered.measures.iter().for_each(|(key, value)| self.measure(key, *value));
+        remembered.facts.iter().for_each(|(key, text)| self.fact(key, text));
+    }
+
     /// What was recorded so far.
     #[must_use]
     pub const fn findings(&self) -> &Findings {
@@ -114,10 +130,17 @@ impl Timeline {
 
     fn step(&mut self, mut step: Step) {
         if self.findings.steps.len() < MAX_STEPS {
-            step.detail = printable(&step.detail, MAX_DETAIL);
+            step.detail = tidy(step.detail, MAX_DETAIL);
             self.findings.steps.push(step);
         }
     }
+}
+
+/// Measures and facts of an earlier attempt.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    measures: Vec<(&'static str, f64)>,
+    facts: Vec<(&'static str, String)>,
 }
 
 const MAX_STEPS: usize = 300;
@@ -144,6 +167,20 @@ mod tests {
         assert_eq!(findings.phase("processing"), Some(Duration::from_millis(14)));
         assert_eq!(findings.steps.len(), 4);
         assert_eq!(findings.steps[2].at, Duration::from_millis(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_of_one_attempt_can_be_told_by_the_next() {
+        let mut first = Timeline::start();
+        first.fact("remote", "192.0.2.1:443");
+        first.fact("protocol", "HTTP/2");
+        first.measure("ip_protocol", 4.0);
+        let kept = first.remember(&["remote", "ip_protocol"]);
+        let mut second = Timeline::start();
+        second.recall(&kept);
+        assert_eq!(second.findings().fact("remote"), Some("192.0.2.1:443"));
+        assert_eq!(second.findings().measure("ip_protocol"), Some(4.0));
+        assert_eq!(second.findings().fact("protocol"), None);
     }
 
     #[tokio::test(start_paused = true)]

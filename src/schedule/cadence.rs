@@ -115,10 +115,15 @@ impl When {
         }
     }
 
-    /// The first slot from now on. `None` when no slot will ever come.
+    /// The first slot from now on of a schedule that is new, or changed after a slot at `last`. `None` when no slot
+    /// will ever come.
+    ///
+    /// A changed interval stands under the guard of [`Self::next`]. A changed expression does not: its moments mean
+    /// nothing to the old one's.
     #[must_use]
-    pub fn first(&self, phase: Duration, now: Moment) -> Option<Moment> {
-        self.search(phase, now.instant, None, now)
+    pub fn first(&self, phase: Duration, last: Option<Instant>, now: Moment) -> Option<Moment> {
+        let last = last.filter(|_| matches!(self, Self::Every(_)));
+        self.search(phase, now.instant, last, now)
     }
 
     /// The slot that follows the one at `last`.
@@ -289,7 +294,7 @@ mod tests {
 
     /// The next `count` slots as wall times, each planned when the one before comes.
     fn slots(when: &When, start: &str, count: usize) -> Vec<String> {
-        let mut slot = when.first(Duration::ZERO, moment(start));
+        let mut slot = when.first(Duration::ZERO, None, moment(start));
         let mut walls = Vec::new();
         while let Some(current) = slot
             && walls.len() < count
@@ -329,7 +334,7 @@ mod tests {
     fn slots_stand_on_the_wall_clock_whenever_one_starts() {
         let phase = Duration::from_millis(12_345);
         for start in ["2026-01-01T00:00:12.345Z", "2026-01-01T00:00:00Z", "2025-12-31T23:59:42.346Z"] {
-            let slot = When::Every(EVERY).first(phase, moment(start)).unwrap();
+            let slot = When::Every(EVERY).first(phase, None, moment(start)).unwrap();
             assert_eq!(slot.wall.to_string(), "2026-01-01T00:00:12.345Z");
         }
     }
@@ -460,7 +465,7 @@ mod tests {
     fn a_cron_moment_that_a_jump_went_past_comes_once_now() {
         let when = cron("0 9 * * *", "UTC");
         let before = moment("2026-01-01T08:59:59Z");
-        let planned = when.first(Duration::ZERO, before);
+        let planned = when.first(Duration::ZERO, None, before);
         for step in [1, 3_600, 10 * 86_400] {
             let now = stepped(later(before, Duration::from_millis(500)), step);
             let made_up = when.replanned(Duration::ZERO, planned, None, now).unwrap();
@@ -474,7 +479,7 @@ mod tests {
     fn what_never_matches_never_comes() {
         let when = cron("0 0 30 2 *", "Europe/Berlin");
         let now = moment("2026-01-01T00:00:00Z");
-        assert_eq!(when.first(Duration::ZERO, now), None);
+        assert_eq!(when.first(Duration::ZERO, None, now), None);
         assert_eq!(when.replanned(Duration::ZERO, None, None, stepped(now, 86_400)), None);
     }
 }

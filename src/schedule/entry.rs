@@ -149,11 +149,11 @@ impl Entry {
         }
     }
 
-    /// Plans from now on, as if there had been no slot before.
+    /// Plans from now on, by times that are new.
     fn plan(&mut self, now: Moment) {
         let when = &self.job.cadence.when;
         self.phase = when.phase(&self.job.identity);
-        self.next = when.first(self.phase, now);
+        self.next = when.first(self.phase, self.last, now);
         let soon = self.first_look.filter(|_| self.last.is_none() && matches!(when, When::Every(_)));
         if let (Some(slot), Some(soon)) = (self.next, soon)
             && soon < slot.instant

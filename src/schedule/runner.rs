@@ -176,6 +176,8 @@ impl Runner {
         loop {
             self.turn(timer.as_mut());
             tokio::select! {
+                // Orders first: what was removed by now does not fire now.
+                biased;
                 order = inbox.recv() => match order {
                     Some(Order::Replace(jobs)) => {
                         self.timetable.replace(jobs, Moment::now(&self.clock));

@@ -1,7 +1,5 @@
 //! The simulated service, seen from outside: what each fault does on the wire, and how faults are switched.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
-
 use std::sync::Arc;
 
 use forewarn::demo::fault::{Fault, Faults, TABLE};

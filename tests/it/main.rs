@@ -1,6 +1,17 @@
-//! The integration tests, as one binary: one file per subject, real peers on loopback, no internet, no sleeps.
+//! The integration tests, as one binary: each file is a part of the agent as its neighbours meet it.
+//!
+//! Real peers on loopback, port 0, no internet, no sleeps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod config;
 mod demo;
+mod demo_probes;
 mod golden;
+mod hostile;
+mod http;
 mod metrics;
+mod peers;
+mod references;
+mod schedule;
+mod tidy;

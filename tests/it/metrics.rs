@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,7 +124,7 @@ async fn golden_text() {
     let metrics = metrics([busy.clone(), ProbeSeries { kind: &PLAIN, ..quiet }]);
     metrics.record(&result(&busy, unavailable(), Findings::default()));
     metrics.record(&result(&busy, Outcome::Ok, delivered()));
-    metrics.skipped(&busy.identity.probe, "overlap");
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
     compare("exposition.txt", &of_probes(&metrics, None).await, include_str!("golden/exposition.txt"));
 }
 
@@ -193,9 +194,9 @@ async fn outcomes_are_counted_by_kind_reason_and_blame() {
     ] {
         metrics.record(&result(&busy, outcome, Findings::default()));
     }
-    metrics.skipped(&busy.identity.probe, "overlap");
-    metrics.skipped(&busy.identity.probe, "late");
-    metrics.skipped(&busy.identity.probe, "overlap");
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
+    metrics.skipped(&busy.identity.probe, "late", 1);
+    metrics.skipped(&busy.identity.probe, "overlap", 1);
     metrics.confirmed(&busy.identity.probe, true);
     metrics.confirmed(&busy.identity.probe, false);
     metrics.confirmed(&busy.identity.probe, false);
@@ -240,7 +241,7 @@ async fn reloading_keeps_counters_of_unchanged_probes_only() {
     metrics.replace([ProbeSeries { timeout: Duration::from_millis(2500), ..kept.clone() }, relabelled.clone()]);
     // It was running when the configuration changed.
     metrics.record(&result(&gone, Outcome::Ok, delivered()));
-    metrics.skipped(&gone.identity.probe, "overlap");
+    metrics.skipped(&gone.identity.probe, "overlap", 1);
 
     let text = of_probes(&metrics, None).await;
     assert!(!text.contains("gone"), "{text}");
@@ -318,6 +319,47 @@ async fn a_large_scrape_comes_in_chunks_and_gzip_gives_the_same_bytes() {
         |text: &str| text.lines().filter(|line| !line.contains("process_")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(stable(&unpacked), stable(&plain));
     assert!(packed.len() * 10 < plain.len());
+}
+
+#[test]
+fn between_two_chunks_other_tasks_may_run() {
+    let metrics = metrics((0..200).map(|number| probe(&format!("p-{number}"))));
+    for encoding in [None, Some("gzip")] {
+        let mut body = metrics.scrape(None, encoding).body;
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut rested, mut chunks) = (true, 0);
+        loop {
+            match body.poll_next_unpin(&mut context) {
+                Poll::Ready(Some(chunk)) => {
+                    assert!(rested, "two chunks in a row");
+                    assert!(!chunk.unwrap().is_empty());
+                    (rested, chunks) = (false, chunks + 1);
+                }
+                Poll::Ready(None) => break,
+                Poll::Pending => rested = true,
+            }
+        }
+        assert!(chunks >= 1);
+        assert!(matches!(body.poll_next_unpin(&mut context), Poll::Ready(None)), "it stays at its end");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_says_what_it_is() {
+    let metrics = metrics([]);
+    let told = |accept, encoding| {
+        let scrape = metrics.scrape(accept, encoding);
+        (scrape.content_type, scrape.content_encoding)
+    };
+    assert_eq!(told(None, None), ("text/plain; version=0.0.4; charset=utf-8", None));
+    assert_eq!(
+        told(OPEN_METRICS, Some("gzip")),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", Some("gzip"))
+    );
+    // The server takes the body as it is, and moves it between threads.
+    let body = axum::body::Body::from_stream(metrics.scrape(None, None).body);
+    let sent = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    assert!(sent.starts_with(b"# HELP forewarn_build_info "));
 }
 
 #[tokio::test]
@@ -449,7 +491,7 @@ fn crowded() -> Metrics {
             metrics.record(&result(probe, Outcome::Failed(Failure::new(*reason, "x")), Findings::default()));
         }
         metrics.record(&result(probe, Outcome::Ok, delivered()));
-        metrics.skipped(&probe.identity.probe, "queue_full");
+        metrics.skipped(&probe.identity.probe, "queue_full", 1);
     }
     let odd = Findings { measures: vec![("weight", 1e-7), ("spent", f64::NAN)], ..delivered() };
     metrics.record(&result(&probes[3], Outcome::Ok, odd));

@@ -13,6 +13,12 @@
     return on === 1 ? "One fault is on." : `${on} faults are on.`;
   }
 
+  /** Chooses a percentage, which a program may have set to one that is not offered. */
+  function choose(select, percent) {
+    if (![...select.options].some((option) => option.value === percent)) select.add(new Option(`${percent} %`, percent));
+    select.value = percent;
+  }
+
   function show({ faults }) {
     for (const fault of faults) {
       const item = document.getElementById(fault.name);
@@ -24,9 +30,7 @@
       item.querySelector(".hits b").textContent = fault.hits;
       // A choice that the reader is making is left alone.
       const select = item.querySelector("select");
-      if (select !== document.activeElement && [...select.options].some((option) => option.value == fault.percent)) {
-        select.value = fault.percent;
-      }
+      if (select !== document.activeElement) choose(select, String(fault.percent));
     }
     const on = faults.filter((fault) => fault.on).length;
     clear.disabled = on === 0;

@@ -5,7 +5,8 @@
 use std::io::{self, Write};
 
 use brotli_decompressor::DecompressorWriter;
-use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::base::bounded::printable;
 use crate::base::size::ByteSize;
@@ -45,19 +46,34 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding that a `content-encoding` names; `None` for one that is unknown, or for several.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Deflate),
-            "br" => Some(Self::Brotli),
-            "zstd" => Some(Self::Zstd),
-            _ => None,
+    /// The coding that `content-encoding` headers name. A name that is not known counts for nothing, since some servers
+    /// write a character set there.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `protocol` for several codings on top of each other, which nobody asked for.
+    pub fn named<'name>(headers: impl Iterator<Item = &'name [u8]>) -> Result<Self, Failure> {
+        let mut found = Self::Identity;
+        for name in headers.flat_map(|header| header.split(|byte| *byte == b',')) {
+            let name = name.trim_ascii();
+            let Some((_, coding)) = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) else { continue };
+            if found != Self::Identity {
+                let detail =
+                    format!("the body is compressed twice, as {found:?} and {coding:?}, which was not asked for");
+                return Err(Failure::new(Reason::Protocol, detail));
+            }
+            found = *coding;
         }
+        Ok(found)
     }
 }
+
+const NAMES: [(&[u8], Coding); 5] = [
+    (b"gzip", Coding::Gzip),
+    (b"x-gzip", Coding::Gzip),
+    (b"deflate", Coding::Deflate),
+    (b"br", Coding::Brotli),
+    (b"zstd", Coding::Zstd),
+];
 
 /// What is asked for in `accept-encoding`.
 pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
@@ -83,8 +99,14 @@ impl Body {
         if self.encoded > self.limit {
             return Err(self.too_large("the body"));
         }
-        let written = self.decoder.write_all(self.coding, piece);
+        let written = self.decoder.write_all(piece);
         written.map_err(|error| self.broken(&error))
+    }
+
+    /// Bytes that came so far, before decompression.
+    #[must_use]
+    pub const fn encoded(&self) -> u64 {
+        self.encoded
     }
 
     /// Ends the body.
@@ -96,7 +118,7 @@ impl Body {
             let finished = self.decoder.finish();
             finished.map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => {
-                    Failure::new(Reason::Truncated, format!("the {:?} data stops short", self.coding))
+                    Failure::new(Reason::Truncated, format!("the body's {:?} data stops short", self.coding))
                 }
                 _ => self.broken(&error),
             })?;
@@ -123,8 +145,7 @@ enum Decoder {
     /// `deflate` before its first byte, which tells zlib from bare deflate.
     Undecided(Option<Sink>),
     Gzip(Box<MultiGzDecoder<Sink>>),
-    Zlib(Box<ZlibDecoder<Sink>>),
-    Deflate(Box<DeflateDecoder<Sink>>),
+    Deflate(Box<Inflater>),
     Brotli(Box<DecompressorWriter<Sink>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
 }
@@ -135,7 +156,7 @@ impl Decoder {
             Coding::Identity => Self::Identity(sink),
             Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(sink))),
             Coding::Deflate => Self::Undecided(Some(sink)),
-            Coding::Brotli => Self::Brotli(Box::new(DecompressorWriter::new(sink, BROTLI_BUFFER))),
+            Coding::Brotli => Self::Brotli(Box::new(DecompressorWriter::new(sink, BUFFER))),
             Coding::Zstd => {
                 let mut decoder = zstd::stream::write::Decoder::new(sink)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -144,26 +165,18 @@ impl Decoder {
         })
     }
 
-    fn write_all(&mut self, coding: Coding, piece: &[u8]) -> io::Result<()> {
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
         if let Self::Undecided(sink) = self {
             let Some(first) = piece.first() else { return Ok(()) };
             if let Some(sink) = sink.take() {
-                *self = if first & 0x0f == 8 {
-                    Self::Zlib(Box::new(ZlibDecoder::new(sink)))
-                } else {
-                    Self::Deflate(Box::new(DeflateDecoder::new(sink)))
-                };
+                // RFC 1950's first byte has the compression method, 8, in its low half; RFC 1951 data rarely looks so.
+                *self = Self::Deflate(Box::new(Inflater::new(sink, first & 0x0f == 8)));
             }
-        }
-        // RFC 7932 windows above 4 MiB are legal and never used on the web; refusing them keeps the memory bounded.
-        if coding == Coding::Brotli && self.sink_mut().size == 0 && piece.first().is_some_and(|first| is_wide(*first)) {
-            return Err(io::Error::other("a brotli window above 4 MiB"));
         }
         match self {
             Self::Identity(sink) => sink.write_all(piece),
             Self::Undecided(_) => Ok(()),
             Self::Gzip(decoder) => decoder.write_all(piece),
-            Self::Zlib(decoder) => decoder.write_all(piece),
             Self::Deflate(decoder) => decoder.write_all(piece),
             Self::Brotli(decoder) => decoder.write_all(piece),
             Self::Zstd(decoder) => decoder.write_all(piece),
@@ -174,10 +187,10 @@ impl Decoder {
         match self {
             Self::Identity(_) | Self::Undecided(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
-            Self::Zlib(decoder) => decoder.try_finish(),
-            Self::Deflate(decoder) => decoder.try_finish(),
-            Self::Brotli(decoder) => decoder.close(),
-            Self::Zstd(decoder) => decoder.flush(),
+            Self::Deflate(decoder) => decoder.finish(),
+            // What was wrong with the data was told when it was written, so now it can only be too short.
+            Self::Brotli(decoder) => decoder.close().map_err(|_| io::ErrorKind::UnexpectedEof.into()),
+            Self::Zstd(decoder) => decoder.do_finish(),
         }
     }
 
@@ -186,11 +199,45 @@ impl Decoder {
             Self::Identity(sink) => sink,
             Self::Undecided(sink) => sink.get_or_insert_with(Sink::default),
             Self::Gzip(decoder) => decoder.get_mut(),
-            Self::Zlib(decoder) => decoder.get_mut(),
-            Self::Deflate(decoder) => decoder.get_mut(),
+            Self::Deflate(decoder) => &mut decoder.sink,
             Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
         }
+    }
+}
+
+/// Undoes `deflate`. `flate2`'s own writer does not tell when the data stops short.
+struct Inflater {
+    state: Decompress,
+    is_over: bool,
+    buffer: Box<[u8]>,
+    sink: Sink,
+}
+
+impl Inflater {
+    fn new(sink: Sink, zlib_header: bool) -> Self {
+        Self { state: Decompress::new(zlib_header), is_over: false, buffer: vec![0; BUFFER].into(), sink }
+    }
+
+    fn write_all(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while !self.is_over {
+            let (read, written) = (self.state.total_in(), self.state.total_out());
+            let status = self.state.decompress(piece, &mut self.buffer, FlushDecompress::None)?;
+            let read = usize::try_from(self.state.total_in() - read).unwrap_or(piece.len());
+            let written = usize::try_from(self.state.total_out() - written).unwrap_or(BUFFER);
+            self.sink.write_all(&self.buffer[..written])?;
+            piece = &piece[read..];
+            self.is_over = status == Status::StreamEnd;
+            // A full buffer may hide more output; without input or output there is no way on.
+            if piece.is_empty() && written < BUFFER || (read == 0 && written == 0) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if self.is_over { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 
@@ -221,13 +268,7 @@ impl Write for Sink {
     }
 }
 
-/// True when a brotli stream's first byte announces a window of 2^23 or 2^24 bytes, or a "large window" (RFC 7932 §9.1).
-const fn is_wide(first: u8) -> bool {
-    // WBITS: xxxx1101 is 23, xxxx1111 is 24; 0010001 is the escape to large windows.
-    matches!(first & 0x0f, 0b1101 | 0b1111) || first & 0x7f == 0b001_0001
-}
-
-const BROTLI_BUFFER: usize = 4096;
+const BUFFER: usize = 16 * 1024;
 /// RFC 8878 §3.1.1.1.2 recommends decoders to support 8 MiB, and no more is needed.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -249,40 +290,99 @@ mod tests {
         body.finish()
     }
 
-    #[test]
-    fn every_coding_is_undone() {
-        let plain = b"a video is born ".repeat(100);
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        zlib.write_all(&plain).unwrap();
-        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-        raw.write_all(&plain).unwrap();
-        for (coding, encoded) in [
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn deflate(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 3).unwrap()
+    }
+
+    /// `a video is born ` a hundred times, by `brotli -q 5`.
+    const BROTLI: &[u8] = b"\x1f\x3f\x06\x00\xa4\x41\xc2\xd2\xe6\xe6\x24\xa2\x38\x96\x43\xb4\x49\xb3\x5b\x5a\x3d\x00";
+    /// 50 MiB of zeros in a window of 16 MiB, by `brotli -q 9 -w 24`.
+    const BROTLI_BOMB: &[u8] = b"\xcf\xff\xff\x7f\x00\x24\x00\xe2\xb1\x40\x72\xef\xff\xf9\xff\xff\x0f\x80\x04\x40\
+\x1c\x16\x80\xee\xfd\x3f\xff\xff\xff\x01\x90\x00\x88\xc3\x02\xd0\xbd\xff\xcf\xff\xff\x0f\x00\x12\x00\x71\x58\x00\xba\
+\xf7\x1f";
+
+    /// One text in every coding.
+    fn every_coding() -> [(Coding, Vec<u8>); 6] {
+        let plain = plain();
+        [
             (Coding::Identity, plain.clone()),
             (Coding::Gzip, gzip(&plain)),
-            (Coding::Deflate, zlib.finish().unwrap()),
-            (Coding::Deflate, raw.finish().unwrap()),
-            (Coding::Zstd, zstd::encode_all(&plain[..], 3).unwrap()),
-        ] {
-            assert_eq!(read(coding, &encoded, 10_000).unwrap().bytes, plain, "{coding:?}");
+            (Coding::Deflate, zlib(&plain)),
+            (Coding::Deflate, deflate(&plain)),
+            (Coding::Zstd, zstd(&plain)),
+            (Coding::Brotli, BROTLI.to_vec()),
+        ]
+    }
+
+    fn plain() -> Vec<u8> {
+        b"a video is born ".repeat(100)
+    }
+
+    #[test]
+    fn every_coding_is_undone() {
+        for (coding, encoded) in every_coding() {
+            let whole = read(coding, &encoded, 10_000).unwrap();
+            assert_eq!((whole.bytes, whole.size), (plain(), 1600), "{coding:?}");
         }
     }
 
     #[test]
-    fn a_bomb_costs_its_bound() {
-        let bomb = gzip(&vec![0; 50 << 20]);
-        assert!(bomb.len() < 100_000);
-        let failure = read(Coding::Gzip, &bomb, 1 << 20).unwrap_err();
-        assert_eq!(failure.reason, Reason::BodyTooLarge);
-        let bomb = zstd::encode_all(&vec![0_u8; 50 << 20][..], 3).unwrap();
-        assert_eq!(read(Coding::Zstd, &bomb, 1 << 20).unwrap_err().reason, Reason::BodyTooLarge);
+    fn what_is_not_kept_is_still_counted() {
+        let mut body = Body::new(Coding::Gzip, ByteSize(10_000), false).unwrap();
+        body.push(&gzip(&plain())).unwrap();
+        let whole = body.finish().unwrap();
+        assert_eq!((whole.bytes.len(), whole.size), (0, 1600));
     }
 
     #[test]
-    fn broken_and_short_data_are_told_apart() {
-        assert_eq!(read(Coding::Gzip, b"<html>no gzip at all</html>", 1000).unwrap_err().reason, Reason::Protocol);
-        let whole = gzip(b"a video is born");
-        assert_eq!(read(Coding::Gzip, &whole[..whole.len() - 9], 1000).unwrap_err().reason, Reason::Truncated);
-        assert_eq!(read(Coding::Brotli, &[0xff; 20], 1000).unwrap_err().reason, Reason::Protocol);
+    fn a_bomb_costs_its_bound() {
+        let zeros = vec![0; 50 << 20];
+        for (coding, bomb) in [
+            (Coding::Gzip, gzip(&zeros)),
+            (Coding::Deflate, zlib(&zeros)),
+            (Coding::Deflate, deflate(&zeros)),
+            (Coding::Zstd, zstd(&zeros)),
+            (Coding::Brotli, BROTLI_BOMB.to_vec()),
+        ] {
+            assert!(bomb.len() < 100_000);
+            let failure = read(coding, &bomb, 1 << 20).unwrap_err();
+            assert_eq!(failure.reason, Reason::BodyTooLarge, "{coding:?}");
+            assert_eq!(failure.detail, "the decompressed body is larger than max_body, 1MiB");
+        }
+    }
+
+    #[test]
+    fn data_that_stops_short_is_truncated_at_whichever_byte() {
+        for (coding, encoded) in every_coding().into_iter().skip(1) {
+            for end in 1..encoded.len() {
+                let failure = read(coding, &encoded[..end], 10_000).err();
+                let failure = failure.unwrap_or_else(|| panic!("{coding:?} takes {end} of {} bytes", encoded.len()));
+                // gzip's last eight bytes are its checksum and length, without which it is taken for damaged.
+                let within_checksum = coding == Coding::Gzip && end >= encoded.len() - 8;
+                let expected = if within_checksum { Reason::Protocol } else { Reason::Truncated };
+                assert_eq!(failure.reason, expected, "{coding:?} at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn data_of_another_kind_is_a_broken_protocol() {
+        for coding in [Coding::Gzip, Coding::Zstd, Coding::Brotli, Coding::Deflate] {
+            let failure = read(coding, b"\xff<html>nothing of the kind</html>", 1000).unwrap_err();
+            assert_eq!(failure.reason, Reason::Protocol, "{coding:?}");
+        }
     }
 
     #[test]
@@ -290,5 +390,16 @@ mod tests {
         for coding in [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd] {
             assert_eq!(read(coding, b"", 10).unwrap().size, 0, "{coding:?}");
         }
+    }
+
+    #[test]
+    fn codings_are_known_by_name_and_two_at_once_are_refused() {
+        let named = |headers: &[&'static str]| Coding::named(headers.iter().map(|header| header.as_bytes()));
+        assert_eq!(named(&[]).unwrap(), Coding::Identity);
+        assert_eq!(named(&[" GZip "]).unwrap(), Coding::Gzip);
+        assert_eq!(named(&["identity, br"]).unwrap(), Coding::Brotli);
+        assert_eq!(named(&["utf-8"]).unwrap(), Coding::Identity);
+        assert_eq!(named(&["gzip, gzip"]).unwrap_err().reason, Reason::Protocol);
+        assert_eq!(named(&["gzip", "br"]).unwrap_err().reason, Reason::Protocol);
     }
 }

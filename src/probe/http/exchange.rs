@@ -12,14 +12,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use hyper::http::response::Parts;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::decode::{Body, Coding, Whole};
-use super::kind::{PROCESSING, TRANSFER};
+use super::decode::{Body, Whole};
+use super::kind::TRANSFER;
 use crate::base::bounded::printable;
 use crate::base::clock::Instant;
 use crate::base::size::ByteSize;
@@ -27,6 +27,7 @@ use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::net::dial::broken;
 use crate::probe::net::stream::{Stream, Watch};
+use crate::probe::net::tls::{refusal, tls_failure};
 use crate::probe::timeline::Timeline;
 
 /// An open connection that speaks HTTP.
@@ -37,22 +38,31 @@ pub struct Connection {
     watch: Arc<Watch>,
 }
 
-/// An answer that came whole.
-pub struct Answer {
+/// An answer of which the head came.
+pub struct Reply {
     /// Status, version, headers.
     pub head: Parts,
-    /// The body, decompressed.
-    pub body: Whole,
     /// When the first byte of the answer came.
     pub first_byte: Instant,
+    body: Incoming,
 }
 
-/// How an exchange can fail.
+/// How sending a request can fail.
 pub enum Broken {
-    /// The request never reached the peer: a reused connection had been closed meanwhile.
-    Stale,
-    /// The attempt failed.
+    /// The request was not sent: the connection was over before.
+    Unsent(Failure),
+    /// The connection ended without a byte of an answer; the peer may or may not have seen the request.
+    Unanswered(Failure),
+    /// Anything else.
     Failed(Failure),
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Unsent(failure) | Broken::Unanswered(failure) | Broken::Failed(failure) => failure,
+        }
+    }
 }
 
 enum Sender {
@@ -81,12 +91,8 @@ impl Connection {
                 .map_err(fail)?;
             (Sender::Http2(sender), Box::pin(driver))
         } else {
-            let (sender, driver) = http1::Builder::new()
-                .max_buf_size(MAX_HEAD as usize)
-                .max_headers(MAX_HEADERS)
-                .handshake(io)
-                .await
-                .map_err(fail)?;
+            let (sender, driver) =
+                http1::Builder::new().max_buf_size(MAX_HEAD as usize).handshake(io).await.map_err(fail)?;
             (Sender::Http1(sender), Box::pin(driver))
         };
         Ok(Self { sender, driver: Some(driver), watch })
@@ -110,20 +116,12 @@ impl Connection {
         driving(driver, ready).await.is_ok() && self.driver.is_some()
     }
 
-    /// Sends `request` and reads the whole answer, timing `processing` and `transfer`.
-    ///
-    /// `limit` bounds the body; its bytes are kept if `keep` says so for this head.
+    /// Sends `request` and waits for the head of the answer, which is the phase `processing`; leaves the timeline in the
+    /// phase `transfer`.
     ///
     /// # Errors
-    /// [`Broken::Stale`] if nothing was sent, else [`Broken::Failed`].
-    pub async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-        limit: ByteSize,
-        keep: impl Fn(&Parts) -> bool,
-        timeline: &mut Timeline,
-    ) -> Result<Answer, Broken> {
-        timeline.enter(PROCESSING);
+    /// [`Broken`], which says whether the request can be sent again.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>, timeline: &mut Timeline) -> Result<Reply, Broken> {
         self.watch.rearm();
         let Self { sender, driver, watch } = self;
         let sent: hyper::Result<Response<Incoming>> = match sender {
@@ -131,10 +129,13 @@ impl Connection {
             Sender::Http2(sender) => driving(driver, sender.send_request(request)).await,
         };
         let response = sent.map_err(|error| {
-            if error.is_canceled() && watch.read() == 0 {
-                Broken::Stale
+            let failure = failure(&error, watch, Stage::Head);
+            if error.is_canceled() {
+                Broken::Unsent(failure)
+            } else if watch.read() == 0 && failure.reason == Reason::Network {
+                Broken::Unanswered(failure)
             } else {
-                Broken::Failed(failure(&error, watch, Stage::Head))
+                Broken::Failed(failure)
             }
         })?;
         // HTTP/2 frames of the connection itself arrive before the answer, so there the head is the first byte known.
@@ -142,14 +143,34 @@ impl Connection {
             Sender::Http1(_) => watch.first_byte().unwrap_or_else(Instant::now),
             Sender::Http2(_) => Instant::now(),
         };
-        let (head, incoming) = response.into_parts();
-        timeline.enter_since(TRANSFER, first_byte, format!("{:?} {}", head.version, head.status));
-        let keep = keep(&head);
-        let body =
-            read(driver, watch, incoming, Body::new(coding(&head.headers), limit, keep).map_err(Broken::Failed)?);
-        let body = body.await.map_err(Broken::Failed)?;
-        timeline.leave(ByteSize(body.size).to_string());
-        Ok(Answer { head, body, first_byte })
+        let (head, body) = response.into_parts();
+        timeline.enter_since(TRANSFER, first_byte, format!("{} {}", version_name(head.version), head.status.as_u16()));
+        Ok(Reply { head, first_byte, body })
+    }
+
+    /// Reads the rest of an answer into `body`.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `truncated`, `network`, `protocol` or `body_too_large`.
+    pub async fn receive(
+        &mut self,
+        reply: &mut Reply,
+        mut body: Body,
+        timeline: &mut Timeline,
+    ) -> Result<Whole, Failure> {
+        let Self { driver, watch, .. } = self;
+        while let Some(frame) = driving(driver, reply.body.frame()).await {
+            let frame = frame.map_err(|error| {
+                let announced = content_length(&reply.head.headers);
+                failure(&error, watch, Stage::Body { encoded: body.encoded(), announced })
+            })?;
+            if let Some(piece) = frame.data_ref() {
+                body.push(piece)?;
+            }
+        }
+        let whole = body.finish()?;
+        timeline.leave(ByteSize(whole.size).to_string());
+        Ok(whole)
     }
 }
 
@@ -170,27 +191,6 @@ pub const fn version_name(version: Version) -> &'static str {
     }
 }
 
-async fn read(
-    driver: &mut Option<Driver>,
-    watch: &Watch,
-    mut incoming: Incoming,
-    mut body: Body,
-) -> Result<Whole, Failure> {
-    while let Some(frame) = driving(driver, incoming.frame()).await {
-        let frame = frame.map_err(|error| failure(&error, watch, Stage::Body))?;
-        if let Some(piece) = frame.data_ref() {
-            body.push(piece)?;
-        }
-    }
-    body.finish()
-}
-
-/// The coding of a body. One that is not known is taken as none: some servers write a character set there.
-fn coding(headers: &HeaderMap) -> Coding {
-    let named = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    named.and_then(Coding::named).unwrap_or(Coding::Identity)
-}
-
 /// Waits for `work` while keeping the connection going.
 async fn driving<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
@@ -204,60 +204,101 @@ async fn driving<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) 
     .await
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How far an exchange had come when it broke.
+#[derive(Clone, Copy)]
 enum Stage {
     Head,
-    Body,
+    Body { encoded: u64, announced: Option<u64> },
+}
+
+impl Stage {
+    const fn doing(self) -> &'static str {
+        match self {
+            Self::Head => "waiting for the answer",
+            Self::Body { .. } => "reading the body",
+        }
+    }
+
+    /// What it means that the peer ended the connection here.
+    fn ended(self, watch: &Watch) -> Failure {
+        match (self, watch.read()) {
+            (Self::Head, 0) => {
+                Failure::new(Reason::Network, "the connection was closed by the peer before a byte of the answer came")
+            }
+            (Self::Head, bytes) => Failure::new(
+                Reason::Network,
+                format!("the connection was closed by the peer within the answer's headers, after {bytes} bytes"),
+            ),
+            (Self::Body { encoded, announced }, _) => {
+                let of = announced.map(|announced| format!(" of {announced} announced")).unwrap_or_default();
+                Failure::new(Reason::Truncated, format!("the body ended after {encoded}{of} bytes"))
+            }
+        }
+    }
+
+    /// What it means that the peer sent more than the stream lets through.
+    fn too_much(self) -> Failure {
+        match self {
+            Self::Head => Failure::new(Reason::Protocol, "the peer sent megabytes and no answer among them"),
+            Self::Body { .. } => Failure::new(
+                Reason::BodyTooLarge,
+                "the peer sent more bytes than max_body, the headers and the framing account for",
+            ),
+        }
+    }
 }
 
 fn failure(error: &hyper::Error, watch: &Watch, stage: Stage) -> Failure {
+    let doing = stage.doing();
     if watch.is_over() {
-        return Failure::new(Reason::BodyTooLarge, "the peer sent more bytes than max_body and its headers allow");
+        return stage.too_much();
     }
-    let doing = if stage == Stage::Head { "waiting for the answer" } else { "reading the body" };
     if error.is_incomplete_message() {
-        let bytes = watch.read();
-        return Failure::new(Reason::Network, format!("{doing}: the connection was closed after {bytes} bytes"));
+        return stage.ended(watch);
+    }
+    if error.is_canceled() {
+        return Failure::new(Reason::Network, "the connection was closed by the peer before the request was sent");
     }
     if error.is_parse_too_large() {
-        return Failure::new(
-            Reason::Protocol,
-            format!("the answer's headers are larger than {}", ByteSize(MAX_HEAD.into())),
-        );
+        let limit = ByteSize(MAX_HEAD.into());
+        return Failure::new(Reason::Protocol, format!("the answer's headers are more than {limit} or too many"));
     }
     let causes = || std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     if let Some(error) = causes().find_map(|cause| cause.downcast_ref::<h2::Error>()) {
-        return http2_failure(doing, error);
+        return http2_failure(stage, error, watch);
     }
     match causes().find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        Some(cause) if stage == Stage::Body && cause.kind() == io::ErrorKind::UnexpectedEof => Failure::new(
-            Reason::Truncated,
-            format!("the body ended after {} of its announced bytes", body_bytes(watch)),
-        ),
-        Some(cause) if cause.kind() == io::ErrorKind::InvalidData || cause.kind() == io::ErrorKind::InvalidInput => {
-            Failure::new(Reason::Protocol, format!("{doing}: {}", printable(&cause.to_string(), 200)))
-        }
-        Some(cause) => broken(doing, cause),
+        Some(cause) => io_failure(stage, cause, watch),
         None => Failure::new(Reason::Protocol, format!("{doing}: {}", printable(&chain(error), 200))),
     }
 }
 
-fn http2_failure(doing: &str, error: &h2::Error) -> Failure {
-    if let Some(cause) = error.get_io() {
-        return match cause.kind() {
-            io::ErrorKind::Other | io::ErrorKind::InvalidData => {
-                Failure::new(Reason::Protocol, format!("{doing}: {}", printable(&cause.to_string(), 200)))
-            }
-            _ => broken(doing, cause),
-        };
+fn io_failure(stage: Stage, error: &io::Error, watch: &Watch) -> Failure {
+    let doing = stage.doing();
+    if let Some(error) = refusal(error) {
+        return tls_failure(doing, error);
     }
-    let whose = if error.is_remote() { "the peer ended the HTTP/2 exchange" } else { "the peer broke HTTP/2" };
-    let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());
-    Failure::new(Reason::Protocol, format!("{doing}: {whose}: {}", printable(&reason, 160)))
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => stage.ended(watch),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+            Failure::new(Reason::Protocol, format!("{doing}: {}", printable(&error.to_string(), 200)))
+        }
+        _ => broken(doing, error),
+    }
 }
 
-fn body_bytes(watch: &Watch) -> String {
-    format!("{} bytes, headers included,", watch.read())
+fn http2_failure(stage: Stage, error: &h2::Error, watch: &Watch) -> Failure {
+    let doing = stage.doing();
+    if let Some(error) = error.get_io() {
+        return io_failure(stage, error, watch);
+    }
+    let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());
+    let reason = printable(&reason, 160);
+    if error.is_remote() {
+        let what = if error.is_go_away() { "the connection" } else { "the request" };
+        return Failure::new(Reason::Network, format!("{doing}: the peer ended {what} by HTTP/2: {reason}"));
+    }
+    Failure::new(Reason::Protocol, format!("{doing}: the peer broke HTTP/2: {reason}"))
 }
 
 /// An error with its causes, since hyper keeps the telling part in the cause.
@@ -285,6 +326,6 @@ where
     }
 }
 
+/// Room for the head of an answer. hyper takes at most 100 headers of HTTP/1.
 const MAX_HEAD: u32 = 64 * 1024;
-const MAX_HEADERS: usize = 256;
 const WINDOW: u32 = 256 * 1024;

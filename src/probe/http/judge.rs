@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
-use hyper::header::{HeaderMap, LAST_MODIFIED};
+use hyper::header::{HeaderMap, HeaderValue, LAST_MODIFIED, LOCATION};
 use hyper::http::response::Parts;
+use memchr::memmem;
 use serde_json::Value;
 
+use super::exchange::version_name;
 use super::rules::{BodyRule, JsonRule, Rules, SizeRule, StatusRange, TextRule, WireVersion};
 use crate::base::bounded::printable;
 use crate::base::clock::Timestamp;
@@ -67,10 +68,8 @@ pub fn wants_body(rules: &Rules) -> bool {
 #[must_use]
 pub fn breaches(rules: &Rules, fallback: &[StatusRange], evidence: &Evidence<'_>, regexes: &Regexes) -> Vec<Breach> {
     let mut court = Court { regexes, breaches: Vec::new() };
-    let statuses = rules.status.as_deref().unwrap_or(fallback);
-    if !statuses.is_empty() {
-        court.status(statuses, evidence.head.status);
-    }
+    let status = status_breach(rules, fallback, evidence.head);
+    court.breaches.extend(status.map(|failure| Breach { failure, by_regex: false }));
     court.transport(rules, evidence);
     for (name, rule) in &rules.headers {
         court.header(name.0.as_str(), rule, &evidence.head.headers);
@@ -84,6 +83,28 @@ pub fn breaches(rules: &Rules, fallback: &[StatusRange], evidence: &Evidence<'_>
     court.breaches
 }
 
+/// What is wrong with the status alone; the rest as for [`breaches`].
+#[must_use]
+pub fn status_breach(rules: &Rules, fallback: &[StatusRange], head: &Parts) -> Option<Failure> {
+    let status = head.status;
+    let expected = rules.status.as_deref().unwrap_or(fallback);
+    if expected.is_empty() || expected.iter().any(|range| range.contains(status.as_u16())) {
+        return None;
+    }
+    let reason = match status.as_u16() {
+        401 | 403 => Reason::Auth,
+        429 => Reason::RateLimited,
+        500..=599 => Reason::Unavailable,
+        _ => Reason::HttpStatus,
+    };
+    let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+    let meaning = status.canonical_reason().map(|meaning| format!(" {meaning}")).unwrap_or_default();
+    let is_lost = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && !head.headers.contains_key(LOCATION);
+    let lost = if is_lost { " without a location to go to" } else { "" };
+    let detail = format!("expected status {}, got {}{meaning}{lost}", expected.join(" or "), status.as_u16());
+    Some(Failure::new(reason, detail))
+}
+
 /// Collects breaches.
 struct Court<'regexes> {
     regexes: &'regexes Regexes,
@@ -93,20 +114,6 @@ struct Court<'regexes> {
 impl Court<'_> {
     fn breach(&mut self, reason: Reason, detail: String) {
         self.breaches.push(Breach { failure: Failure::new(reason, detail), by_regex: false });
-    }
-
-    fn status(&mut self, expected: &[StatusRange], status: StatusCode) {
-        if expected.iter().any(|range| range.contains(status.as_u16())) {
-            return;
-        }
-        let reason = match status.as_u16() {
-            401 | 403 => Reason::Auth,
-            429 => Reason::RateLimited,
-            500..=599 => Reason::Unavailable,
-            _ => Reason::HttpStatus,
-        };
-        let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
-        self.breach(reason, format!("expected status {}, got {status}", expected.join(" or ")));
     }
 
     fn transport(&mut self, rules: &Rules, evidence: &Evidence<'_>) {
@@ -124,21 +131,19 @@ impl Court<'_> {
                 _ => None,
             };
             if !spoken.is_some_and(|spoken| versions.contains(&spoken)) {
-                self.breach(
-                    Reason::Assertion,
-                    format!("expected another HTTP version, got {:?}", evidence.head.version),
-                );
+                let wanted: Vec<_> = versions.iter().map(ToString::to_string).collect();
+                let got = version_name(evidence.head.version);
+                self.breach(Reason::Assertion, format!("expected {}, got {got}", wanted.join(" or ")));
             }
         }
     }
 
     fn header(&mut self, name: &str, rule: &TextRule, headers: &HeaderMap) {
-        let values: Vec<String> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let what = format!("header {name}");
         if rule.absent {
             if let Some(value) = values.first() {
-                self.breach(Reason::Assertion, format!("expected no {what}, got `{}`", printable(value, 100)));
+                self.breach(Reason::Assertion, format!("expected no {what}, got `{}`", excerpt(value, 100)));
             }
             return;
         }
@@ -147,7 +152,7 @@ impl Court<'_> {
             return;
         }
         // Several headers of one name mean their values joined by commas (RFC 9110 §5.2).
-        let joined = values.join(", ");
+        let joined = values.join(&b", "[..]);
         self.text(&what, rule.equals.as_ref(), &rule.contains, &rule.not_contains, &joined);
         self.patterns(&what, &rule.matches, &rule.not_matches, &joined);
     }
@@ -156,44 +161,39 @@ impl Court<'_> {
         if let Some(size) = rule.size {
             self.size(size, evidence.size);
         }
+        let body = evidence.body;
+        self.text("the body", rule.equals.as_ref(), &rule.contains, &rule.not_contains, body);
+        self.patterns("the body", &rule.matches, &rule.not_matches, body);
         if rule.json.is_empty() {
-            self.body_text(rule, evidence.body);
             return;
         }
-        self.body_text(rule, evidence.body);
-        match serde_json::from_slice::<Value>(evidence.body) {
-            Ok(document) => {
-                for rule in rule.json.iter() {
-                    self.json(rule, &document);
-                }
-            }
+        if json_values(body) > MAX_JSON_VALUES {
+            let detail = format!("expected at most {MAX_JSON_VALUES} values in the body's JSON, there are more");
+            self.breach(Reason::BodyTooLarge, detail);
+            return;
+        }
+        match serde_json::from_slice::<Value>(body) {
+            Ok(document) => rule.json.iter().for_each(|rule| self.json(rule, &document)),
             Err(error) => {
-                let start = printable(&String::from_utf8_lossy(&evidence.body[..evidence.body.len().min(60)]), 60);
-                self.breach(Reason::Assertion, format!("expected JSON in the body: {error}; it starts with `{start}`"));
+                self.breach(Reason::Assertion, format!("expected JSON in the body: {error}{}", got(body)));
             }
         }
     }
 
-    fn body_text(&mut self, rule: &BodyRule, body: &[u8]) {
-        let text = String::from_utf8_lossy(body);
-        self.text("the body", rule.equals.as_ref(), &rule.contains, &rule.not_contains, &text);
-        self.patterns("the body", &rule.matches, &rule.not_matches, &text);
-    }
-
-    fn text(&mut self, what: &str, equals: Option<&Text>, contains: &[Text], lacks: &[Text], text: &str) {
+    fn text(&mut self, what: &str, equals: Option<&Text>, contains: &[Text], lacks: &[Text], text: &[u8]) {
         if let Some(equals) = equals
-            && text != equals.expose()
+            && text != equals.expose().as_bytes()
         {
-            let (wanted, got) = (printable(equals.shown(), 100), printable(text, 100));
+            let (wanted, got) = (printable(equals.shown(), 100), excerpt(text, 100));
             self.breach(Reason::Assertion, format!("expected {what} to be `{wanted}`, got `{got}`"));
         }
-        for part in contains.iter().filter(|part| !text.contains(part.expose())) {
+        for part in contains.iter().filter(|part| !holds(text, part)) {
             self.breach(
                 Reason::Assertion,
                 format!("expected {what} to contain `{}`{}", printable(part.shown(), 100), got(text)),
             );
         }
-        for part in lacks.iter().filter(|part| text.contains(part.expose())) {
+        for part in lacks.iter().filter(|part| holds(text, part)) {
             self.breach(
                 Reason::Assertion,
                 format!("expected {what} not to contain `{}`", printable(part.shown(), 100)),
@@ -201,7 +201,7 @@ impl Court<'_> {
         }
     }
 
-    fn patterns(&mut self, what: &str, matches: &[Pattern], lacks: &[Pattern], text: &str) {
+    fn patterns(&mut self, what: &str, matches: &[Pattern], lacks: &[Pattern], text: &[u8]) {
         let holds = |pattern: &Pattern| self.regexes.compiled(pattern).is_some_and(|regex| regex.is_match(text));
         let missing = matches.iter().filter(|pattern| !holds(pattern));
         let missing = missing
@@ -239,7 +239,7 @@ impl Court<'_> {
         let number = |value: &Value, holds: &dyn Fn(f64) -> bool| value.as_f64().is_some_and(holds);
         let holds = |value: &&Value| {
             rule.equals.as_ref().is_none_or(|wanted| equal(wanted, value))
-                && regex.as_ref().is_none_or(|regex| regex.is_match(&plain(value)))
+                && regex.as_ref().is_none_or(|regex| regex.is_match(plain(value).as_bytes()))
                 && rule.at_least.is_none_or(|least| number(value, &|value| value >= least))
                 && rule.at_most.is_none_or(|most| number(value, &|value| value <= most))
         };
@@ -266,9 +266,15 @@ impl Court<'_> {
             }
         }
         if let Some(limit) = rules.modified_within {
-            match last_modified(&evidence.head.headers) {
-                None => self.breach(Reason::Assertion, "expected header last-modified, there is none".to_owned()),
-                Some(at) => {
+            match (last_modified(&evidence.head.headers), evidence.head.headers.get(LAST_MODIFIED)) {
+                (None, None) => {
+                    self.breach(Reason::Assertion, "expected header last-modified, there is none".to_owned());
+                }
+                (None, Some(value)) => {
+                    let value = excerpt(value.as_bytes(), 60);
+                    self.breach(Reason::Assertion, format!("expected a date in header last-modified, got `{value}`"));
+                }
+                (Some(at), _) => {
                     let age = Duration::try_from(evidence.now.duration_since(at)).unwrap_or(Duration::ZERO);
                     if age > limit.get() {
                         self.breach(
@@ -301,12 +307,40 @@ fn span(span: Duration) -> String {
     if days >= 2 { format!("{days} days") } else { shown(span) }
 }
 
-fn got(text: &str) -> String {
+fn got(text: &[u8]) -> String {
     if text.is_empty() {
-        ", it is empty".to_owned()
+        "; it is empty".to_owned()
     } else {
-        format!("; it starts with `{}`", printable(text.trim_start(), 60))
+        format!("; it starts with `{}`", excerpt(text.trim_ascii_start(), 60))
     }
+}
+
+/// The first `limit` characters of what may not be UTF-8, printable.
+fn excerpt(text: &[u8], limit: usize) -> String {
+    // A character has at most four bytes; one more shows that there is more.
+    let start = text.get(..limit * 4 + 4).unwrap_or(text);
+    printable(&String::from_utf8_lossy(start), limit)
+}
+
+fn holds(text: &[u8], part: &Text) -> bool {
+    memmem::find(text, part.expose().as_bytes()).is_some()
+}
+
+/// How many values a JSON text has at most: one more than it has commas and opening brackets outside of strings.
+///
+/// A value takes fifty times the memory of its shortest text, so a hostile body of a few MiB would take hundreds.
+fn json_values(json: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// JSON numbers are equal by value: `1` and `1.0` are one number.
@@ -329,6 +363,8 @@ fn wanted(rule: &JsonRule) -> String {
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
+
+const MAX_JSON_VALUES: usize = 30_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,18 @@
 //! What is sent: the first request, and the one that a redirect turns it into.
 //!
-//! Credentials go to the host that they were given for, and no further.
+//! Credentials and bodies go to the origin that they were given for, or from http to https on the same host, and no
+//! further.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT,
+    HeaderName, HeaderValue, InvalidHeaderValue, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT,
 };
-use hyper::http::response::Parts;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use url::{Position, Url};
 
 use super::decode::ACCEPTED;
@@ -21,6 +23,71 @@ use crate::base::secret::{Scrubber, Text};
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 
+/// What the settings ask to send, made ready once for all attempts.
+pub struct Blueprint {
+    method: Method,
+    url: Url,
+    /// The `host` header that the settings give in place of the address's own.
+    host: Option<HeaderValue>,
+    headers: Vec<Header>,
+    authorization: Option<HeaderValue>,
+    content: Option<Content>,
+    close: bool,
+}
+
+struct Header {
+    name: HeaderName,
+    value: HeaderValue,
+    /// True if a header of this name stands before it in the settings.
+    is_repeat: bool,
+    is_private: bool,
+}
+
+struct Content {
+    bytes: Bytes,
+    kind: Option<HeaderValue>,
+}
+
+impl Blueprint {
+    /// Makes ready what the settings ask for.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `config` for credentials that HTTP cannot carry.
+    pub fn new(settings: &Http) -> Result<Self, Failure> {
+        let wrong = |what: &str| {
+            let why = "holds a line end, a control character or non-ASCII text, which HTTP headers cannot carry";
+            Failure::new(Reason::Config, format!("{what} {why}"))
+        };
+        let mut headers: Vec<Header> = Vec::new();
+        let mut host = None;
+        for (name, text) in &settings.headers.0 {
+            if FRAMING.contains(name) {
+                continue;
+            }
+            let mut value = HeaderValue::from_str(text.expose()).map_err(|_| wrong(&format!("header {name}")))?;
+            value.set_sensitive(text.is_expanded());
+            if name == HOST {
+                host = Some(value);
+                continue;
+            }
+            let is_repeat = headers.iter().any(|known| known.name == name);
+            // All values of a name go the same way, or a default would stand where the settings replace it.
+            let is_private = settings.headers.0.iter().any(|(known, text)| known == name && is_private(name, text));
+            headers.push(Header { name: name.clone(), value, is_repeat, is_private });
+        }
+        let authorization = settings.auth.as_ref().map(authorization);
+        Ok(Self {
+            method: settings.method.0.clone(),
+            url: settings.url.url().clone(),
+            host,
+            headers,
+            authorization: authorization.transpose().map_err(|_| wrong("what `auth` gives"))?,
+            content: content(settings),
+            close: !settings.reuse_connection,
+        })
+    }
+}
+
 /// One request to be sent.
 pub struct Order {
     /// Its method.
@@ -29,116 +96,160 @@ pub struct Order {
     pub url: Url,
     /// True for the first request of an attempt.
     pub is_first: bool,
-    /// True while it goes to the host that the settings name, so that pins, server name and credentials apply.
-    pub is_at_home: bool,
+    /// How far redirects have led it from where the settings send it.
+    place: Place,
     /// False once a redirect turned the request into a plain GET.
     has_body: bool,
 }
 
+/// How far a request has come from where the settings send it. Once further away, it never counts as nearer again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Where the settings say, or the same more safely: credentials and body may go there.
+    Home,
+    /// Another port or scheme of the same host: pin and server name still apply.
+    SameHost,
+    /// Another host.
+    Elsewhere,
+}
+
 impl Order {
+    /// True while it goes to the host that the settings name, so that pin and server name apply.
+    #[must_use]
+    pub fn is_same_host(&self) -> bool {
+        self.place <= Place::SameHost
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.place == Place::Home
+    }
+
     /// The request that the settings ask for.
     #[must_use]
-    pub fn first(settings: &Http) -> Self {
-        let has_body = settings.body.is_some() || settings.json.is_some() || settings.form.is_some();
-        let url = settings.url.url().clone();
-        Self { method: settings.method.0.clone(), url, is_first: true, is_at_home: true, has_body }
+    pub fn first(blueprint: &Blueprint) -> Self {
+        Self {
+            method: blueprint.method.clone(),
+            url: blueprint.url.clone(),
+            is_first: true,
+            place: Place::Home,
+            has_body: blueprint.content.is_some(),
+        }
     }
 
     /// The request that a redirect turns this one into (RFC 9110 §15.4, as browsers do it).
     ///
     /// # Errors
     /// A [`Failure`] of reason `redirect` for an address that cannot or must not be followed.
-    pub fn redirected(&self, head: &Parts, location: &[u8]) -> Result<Self, Failure> {
-        let fail = |detail: String| Failure::new(Reason::Redirect, detail);
-        let text = std::str::from_utf8(location).map_err(|_| fail("the redirect's address is not UTF-8".to_owned()))?;
-        let mut url = self.url.join(text).map_err(|error| {
-            fail(format!("the redirect's address `{}` is not valid: {error}", printable(text, 100)))
-        })?;
-        url.set_fragment(None);
-        if !matches!(url.scheme(), "http" | "https") {
-            let scheme = printable(url.scheme(), 20);
-            return Err(fail(format!("the redirect leads to a {scheme}: address; only http and https are followed")));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(fail("the redirect's address names no host".to_owned()));
-        }
-        // Neither set can fail on an http address, and a name in the address must not be sent on.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        let status = head.status.as_u16();
-        let to_get = match status {
+    pub fn redirected(&self, status: StatusCode, location: &[u8]) -> Result<Self, Failure> {
+        let url = target(&self.url, location).map_err(|detail| Failure::new(Reason::Redirect, detail))?;
+        let to_get = match status.as_u16() {
             303 => self.method != Method::HEAD,
             301 | 302 => self.method == Method::POST,
             _ => false,
         };
-        let is_at_home = self.is_at_home && url.origin() == self.url.origin();
+        let step = if url.origin() == self.url.origin() || is_upgrade(&self.url, &url) {
+            Place::Home
+        } else if url.host() == self.url.host() {
+            Place::SameHost
+        } else {
+            Place::Elsewhere
+        };
+        let place = self.place.max(step);
         let has_body = self.has_body && !to_get;
-        if has_body && !is_at_home {
-            let place = without_query(&url);
-            return Err(fail(format!("the redirect would send the request's body to another host, {place}")));
+        if has_body && place > Place::Home {
+            let detail = format!("the redirect would send the request's body elsewhere, to {}", without_query(&url));
+            return Err(Failure::new(Reason::Redirect, detail));
         }
         let method = if to_get { Method::GET } else { self.method.clone() };
-        Ok(Self { method, url, is_first: false, is_at_home, has_body })
+        Ok(Self { method, url, is_first: false, place, has_body })
     }
 
     /// The request as hyper sends it.
     ///
     /// # Errors
     /// A [`Failure`] of reason `config`; reading the settings leaves no known way to get there.
-    pub fn request(&self, settings: &Http, http2: bool) -> Result<Request<Payload>, Failure> {
-        let wrong = |what: &str| Failure::new(Reason::Config, format!("the request cannot be made: {what}"));
-        let (body, content_type) = if self.has_body { body(settings) } else { (Bytes::new(), None) };
-        let target = if http2 {
-            &self.url[..Position::AfterQuery]
-        } else {
-            &self.url[Position::BeforePath..Position::AfterQuery]
-        };
+    pub fn request(&self, blueprint: &Blueprint, http2: bool) -> Result<Request<Payload>, Failure> {
+        let wrong = |what: String| Failure::new(Reason::Config, format!("the request cannot be made: {what}"));
+        let own_host = blueprint.host.as_ref().filter(|_| self.is_trusted());
+        let content = blueprint.content.as_ref().filter(|_| self.has_body);
+        let body = content.map(|content| content.bytes.clone()).unwrap_or_default();
         let mut request = Request::builder()
             .method(self.method.clone())
-            .uri(target)
+            .uri(&*self.uri(own_host, http2))
             .body(Payload::new(body))
-            .map_err(|error| wrong(&printable(&error.to_string(), 100)))?;
+            .map_err(|error| wrong(printable(&error.to_string(), 100)))?;
         let headers = request.headers_mut();
+        headers.reserve(8 + blueprint.headers.len());
         if !http2 {
-            headers.insert(HOST, authority(&self.url).ok_or_else(|| wrong("the host's name"))?);
-            if !settings.reuse_connection {
+            let host = own_host.cloned().map_or_else(|| HeaderValue::from_str(authority(&self.url)), Ok);
+            headers.insert(HOST, host.map_err(|error| wrong(error.to_string()))?);
+            if blueprint.close {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
-        if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        // Where a body is usual, its absence must be said, or some servers answer 411 (RFC 9110 §8.6).
+        if content.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        if let Some(auth) = settings.auth.as_ref().filter(|_| self.is_at_home) {
-            headers.insert(AUTHORIZATION, authorization(auth).ok_or_else(|| wrong("the credentials"))?);
+        if let Some(kind) = content.and_then(|content| content.kind.clone()) {
+            headers.insert(CONTENT_TYPE, kind);
         }
-        self.add_own(settings, headers).ok_or_else(|| wrong("a header"))?;
+        if let Some(authorization) = blueprint.authorization.as_ref().filter(|_| self.is_trusted()) {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        self.add_own(blueprint, headers);
         Ok(request)
     }
 
+    /// What stands in the request line (HTTP/1.1), or gives the pseudo-headers (HTTP/2).
+    fn uri(&self, own_host: Option<&HeaderValue>, http2: bool) -> Cow<'_, str> {
+        let path = &self.url[Position::BeforePath..Position::AfterQuery];
+        match own_host.and_then(|host| host.to_str().ok()) {
+            _ if !http2 => path.into(),
+            None => self.url[..Position::AfterQuery].into(),
+            Some(host) => format!("{}://{host}{path}", self.url.scheme()).into(),
+        }
+    }
+
     /// Adds the configured headers. The first of a name replaces what stands there, further ones add to it.
-    fn add_own(&self, settings: &Http, headers: &mut HeaderMap) -> Option<()> {
-        let mut seen: Vec<&HeaderName> = Vec::new();
-        for (name, text) in &settings.headers.0 {
-            if !self.is_at_home && is_private(name, text)
-                || FRAMING.contains(name)
-                || (!self.has_body && name == CONTENT_TYPE)
-            {
+    fn add_own(&self, blueprint: &Blueprint, headers: &mut HeaderMap) {
+        for Header { name, value, is_repeat, is_private } in &blueprint.headers {
+            if (*is_private && !self.is_trusted()) || (name == CONTENT_TYPE && !self.has_body) {
                 continue;
             }
-            let mut value = HeaderValue::from_str(text.expose()).ok()?;
-            value.set_sensitive(text.is_expanded());
-            if seen.contains(&name) {
-                headers.append(name.clone(), value);
+            if *is_repeat {
+                headers.append(name, value.clone());
             } else {
-                headers.insert(name.clone(), value);
-                seen.push(name);
+                headers.insert(name, value.clone());
             }
         }
-        Some(())
     }
+}
+
+/// Where a redirect leads, or why it must not be followed.
+fn target(from: &Url, location: &[u8]) -> Result<Url, String> {
+    let text = std::str::from_utf8(location).map_err(|_| "the redirect's address is not UTF-8".to_owned())?;
+    let mut url = from
+        .join(text)
+        .map_err(|error| format!("the redirect's address `{}` is not valid: {error}", printable(text, 100)))?;
+    url.set_fragment(None);
+    if !matches!(url.scheme(), "http" | "https") {
+        let scheme = printable(url.scheme(), 20);
+        return Err(format!("the redirect leads to a {scheme}: address; only http and https are followed"));
+    }
+    // Neither can fail on an http address, and a name in the address must not be sent on.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Ok(url)
+}
+
+/// True for the step that nearly every site makes: the same host, from http to https, both on their usual ports.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    let usual = |url: &Url, scheme: &str| url.scheme() == scheme && url.port().is_none();
+    usual(from, "http") && usual(to, "https") && from.host() == to.host()
 }
 
 /// A scrubber that knows every secret in the settings.
@@ -163,37 +274,38 @@ pub fn scrubber(settings: &Http) -> Scrubber {
 
 /// A header that must not follow a redirect to another host: credentials by name, and anything that held a secret.
 fn is_private(name: &HeaderName, text: &Text) -> bool {
-    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST].contains(name) || text.is_expanded()
+    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name) || text.is_expanded()
 }
 
-fn body(settings: &Http) -> (Bytes, Option<&'static str>) {
+fn content(settings: &Http) -> Option<Content> {
+    let content = |bytes, kind| Some(Content { bytes: Bytes::from(bytes), kind });
     if let Some(json) = &settings.json {
-        return (Bytes::from(json.to_string()), Some("application/json"));
+        return content(json.to_string(), Some(HeaderValue::from_static("application/json")));
     }
     if let Some(form) = &settings.form {
         let mut encoded = url::form_urlencoded::Serializer::new(String::new());
         encoded.extend_pairs(form.iter().map(|(key, value)| (key, value.expose())));
-        return (Bytes::from(encoded.finish()), Some("application/x-www-form-urlencoded"));
+        return content(encoded.finish(), Some(HeaderValue::from_static("application/x-www-form-urlencoded")));
     }
-    (settings.body.as_ref().map(|body| Bytes::copy_from_slice(body.expose().as_bytes())).unwrap_or_default(), None)
+    content(settings.body.as_ref()?.expose().to_owned(), None)
 }
 
-fn authorization(auth: &Auth) -> Option<HeaderValue> {
+fn authorization(auth: &Auth) -> Result<HeaderValue, InvalidHeaderValue> {
     let text = match auth {
         Auth::Basic(basic) => format!("Basic {}", basic_token(basic)),
         Auth::Bearer(token) => format!("Bearer {}", token.expose()),
     };
-    let mut value = HeaderValue::from_str(&text).ok()?;
+    let mut value = HeaderValue::from_str(&text)?;
     value.set_sensitive(true);
-    Some(value)
+    Ok(value)
 }
 
 fn basic_token(basic: &super::Basic) -> String {
     BASE64.encode(format!("{}:{}", basic.username.expose(), basic.password.expose()))
 }
 
-fn authority(url: &Url) -> Option<HeaderValue> {
-    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]).ok()
+fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Headers that frame the message, which hyper writes; two of them would be a request-smuggling tool.

@@ -167,7 +167,8 @@ pub struct BodyRule {
 pub struct JsonRule {
     /// Which values.
     pub path: JsonPath,
-    /// The value is exactly this.
+    /// The value is exactly this; `null` counts.
+    #[serde(default, deserialize_with = "given")]
     pub equals: Option<Value>,
     /// The value, as text, matches this.
     pub matches: Option<Pattern>,
@@ -178,6 +179,11 @@ pub struct JsonRule {
     /// True: the path selects nothing (or only `null`).
     #[serde(default)]
     pub absent: bool,
+}
+
+/// Tells `equals: null` from no `equals`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Bounds on a size.
@@ -210,6 +216,16 @@ pub enum WireVersion {
     /// HTTP/2.
     #[serde(rename = "2")]
     V2,
+}
+
+impl fmt::Display for WireVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::V1_0 => "HTTP/1.0",
+            Self::V1_1 => "HTTP/1.1",
+            Self::V2 => "HTTP/2",
+        })
+    }
 }
 
 #[cfg(test)]

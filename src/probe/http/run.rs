@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::LOCATION;
+use hyper::Method;
+use hyper::header::{CONTENT_ENCODING, HeaderValue, LOCATION};
 use hyper::http::response::Parts;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
-use super::exchange::{Answer, Broken, Connection, content_length, version_name};
+use super::decode::{Body, Coding, Whole};
+use super::exchange::{Broken, Connection, Reply, content_length, version_name};
 use super::judge::{self, Breach, Evidence};
 use super::kind::{
-    BODY_BYTES, CONTENT_LENGTH, FAILED_DUE_TO_REGEX, FINAL_URL, HTTP_VERSION, HTTPS, KIND, LAST_MODIFIED, PROTOCOL,
-    REDIRECTS, STATUS,
+    BODY_BYTES, CONTENT_LENGTH, FAILED_DUE_TO_REGEX, FINAL_URL, HTTP_VERSION, HTTPS, KIND, LAST_MODIFIED, PROCESSING,
+    PROTOCOL, REDIRECTS, STATUS, TRANSFER,
 };
-use super::request::Order;
+use super::request::{Blueprint, Order};
 use super::rules::StatusRange;
 use super::{Http, Version};
 use crate::base::bounded::printable;
@@ -29,51 +31,67 @@ use crate::probe::attempt::{Attempted, Prober, Running};
 use crate::probe::net::resolve::Resolver;
 use crate::probe::net::shared::{Shared, Usable};
 use crate::probe::net::stream::Stream;
-use crate::probe::net::{CERTIFICATE_EXPIRY, TLS_KEYS, dial};
-use crate::probe::timeline::Timeline;
+use crate::probe::net::{ADDRESS_KEYS, CERTIFICATE_EXPIRY, TLS_KEYS, dial};
+use crate::probe::timeline::{Remembered, Timeline};
 
 /// Makes the attempts of one `http` probe.
 pub struct HttpProber {
     settings: Http,
+    /// What to send; or what is wrong with it, which each attempt then says.
+    blueprint: Result<Blueprint, Failure>,
     resolver: Arc<Resolver>,
     shared: Arc<Shared>,
     tls: OnceLock<Usable>,
     scrubber: Scrubber,
     /// The connection kept for the next attempt, if that was asked for.
-    kept: Mutex<Option<Connection>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// A connection that waits for the next attempt, and what is known of it.
+struct Kept {
+    connection: Connection,
+    about: Remembered,
+}
+
+/// A request that was answered, up to the answer's head.
+struct Hop {
+    order: Order,
+    connection: Connection,
+    reply: Reply,
 }
 
 impl HttpProber {
     /// A prober by these settings.
     #[must_use]
     pub fn new(settings: Http, shared: &Arc<Shared>) -> Self {
-        let scrubber = super::request::scrubber(&settings);
-        let resolver = shared.resolver(&settings.resolve);
-        Self { settings, resolver, shared: Arc::clone(shared), tls: OnceLock::new(), scrubber, kept: Mutex::default() }
+        Self {
+            blueprint: Blueprint::new(&settings),
+            resolver: shared.resolver(&settings.resolve),
+            shared: Arc::clone(shared),
+            tls: OnceLock::new(),
+            scrubber: super::request::scrubber(&settings),
+            kept: Mutex::default(),
+            settings,
+        }
     }
 
     async fn run(&self, timeline: &mut Timeline) -> Attempted {
-        let mut order = Order::first(&self.settings);
-        let mut visited = Vec::new();
+        let blueprint = self.blueprint.as_ref().map_err(Clone::clone)?;
+        let mut order = Order::first(blueprint);
+        let mut visited: Vec<(Method, Url)> = Vec::new();
         loop {
-            let answer = self.hop(&order, timeline).await?;
-            let Some(location) = self.redirect(&answer.head) else {
-                return self.conclude(&order, &answer, visited.len(), timeline);
+            let hop = self.hop(order, blueprint, timeline).await?;
+            record_head(&hop, visited.len(), timeline);
+            let Some(location) = self.redirect(&hop.reply.head) else {
+                return self.conclude(hop, visited.len(), timeline).await;
             };
-            visited.push((order.method.clone(), order.url.clone()));
-            let next = order.redirected(&answer.head, location)?;
-            timeline.note("redirect", format!("{} to {}", answer.head.status.as_u16(), without_query(&next.url)));
-            if visited.len() > usize::from(self.settings.max_redirects) {
-                let most = self.settings.max_redirects;
-                return Err(Failure::new(
-                    Reason::Redirect,
-                    format!("more than {most} redirects, which is max_redirects"),
-                ));
-            }
-            if visited.iter().any(|(method, url)| *method == next.method && *url == next.url) {
-                let place = without_query(&next.url);
-                return Err(Failure::new(Reason::Redirect, format!("redirects go round in a circle, back to {place}")));
-            }
+            let status = hop.reply.head.status;
+            let next = hop.order.redirected(status, location)?;
+            timeline.leave("");
+            timeline.note("redirect", format!("{} to {}", status.as_u16(), without_query(&next.url)));
+            visited.push((hop.order.method.clone(), hop.order.url.clone()));
+            self.check_redirect(&visited, &next)?;
+            self.pass(hop, timeline).await;
             order = next;
         }
     }
@@ -85,41 +103,64 @@ impl HttpProber {
         Some(location.as_bytes())
     }
 
-    async fn hop(&self, order: &Order, timeline: &mut Timeline) -> Result<Answer, Failure> {
-        if let Some(mut connection) = self.take_kept(order).await {
-            match self.exchange(&mut connection, order, timeline).await {
-                Ok(answer) => {
-                    self.keep(connection, order);
-                    return Ok(answer);
-                }
-                Err(Broken::Failed(failure)) => return Err(failure),
-                Err(Broken::Stale) => timeline.note("reconnect", "the kept connection had been closed"),
-            }
+    fn check_redirect(&self, visited: &[(Method, Url)], next: &Order) -> Result<(), Failure> {
+        if visited.iter().any(|(method, url)| *method == next.method && *url == next.url) {
+            let place = without_query(&next.url);
+            return Err(Failure::new(Reason::Redirect, format!("redirects go round in a circle, back to {place}")));
         }
-        let mut connection = self.open(order, timeline).await?;
-        match self.exchange(&mut connection, order, timeline).await {
-            Ok(answer) => {
-                self.keep(connection, order);
-                Ok(answer)
-            }
-            Err(Broken::Failed(failure)) => Err(failure),
-            Err(Broken::Stale) => {
-                Err(Failure::new(Reason::Network, "the connection was closed by the peer before the request was sent"))
-            }
+        let most = self.settings.max_redirects;
+        if visited.len() > usize::from(most) {
+            return Err(Failure::new(Reason::Redirect, format!("more than {most} redirects, which is max_redirects")));
         }
+        Ok(())
     }
 
-    async fn exchange(
+    /// Sends one request, on the kept connection if there is one.
+    async fn hop(&self, order: Order, blueprint: &Blueprint, timeline: &mut Timeline) -> Result<Hop, Failure> {
+        timeline.forget(ANSWER_KEYS);
+        timeline.forget(ADDRESS_KEYS);
+        timeline.forget(TLS_KEYS);
+        if let Some(mut connection) = self.take_kept(&order, timeline).await {
+            match self.send(&mut connection, &order, blueprint, timeline).await {
+                Ok(reply) => return Ok(Hop { order, connection, reply }),
+                // RFC 9110 §9.2.2: what is idempotent may be sent again, as browsers do.
+                Err(Broken::Unanswered(failure)) if !order.method.is_idempotent() => return Err(failure),
+                Err(Broken::Failed(failure)) => return Err(failure),
+                Err(Broken::Unsent(_) | Broken::Unanswered(_)) => {
+                    timeline.leave("the kept connection had been closed");
+                    timeline.forget(ADDRESS_KEYS);
+                    timeline.forget(TLS_KEYS);
+                }
+            }
+        }
+        let mut connection = self.open(&order, timeline).await?;
+        let reply = self.send(&mut connection, &order, blueprint, timeline).await?;
+        Ok(Hop { order, connection, reply })
+    }
+
+    async fn send(
         &self,
         connection: &mut Connection,
         order: &Order,
+        blueprint: &Blueprint,
         timeline: &mut Timeline,
-    ) -> Result<Answer, Broken> {
-        let request = order.request(&self.settings, connection.is_http2()).map_err(Broken::Failed)?;
-        let Http { expect, warn, max_body, .. } = &self.settings;
-        let wanted = judge::wants_body(expect) || judge::wants_body(warn);
-        let keep = |head: &Parts| wanted && self.redirect(head).is_none();
-        connection.exchange(request, *max_body, keep, timeline).await
+    ) -> Result<Reply, Broken> {
+        let request = order.request(blueprint, connection.is_http2()).map_err(Broken::Failed)?;
+        timeline.enter(PROCESSING);
+        connection.send(request, timeline).await
+    }
+
+    /// Has done with a redirect. Its body matters to nobody, so it is read only where the connection is to be kept.
+    async fn pass(&self, mut hop: Hop, timeline: &mut Timeline) {
+        if !(self.settings.reuse_connection && hop.order.is_first) {
+            return;
+        }
+        timeline.enter(TRANSFER);
+        if let Ok(body) = Body::new(Coding::Identity, self.settings.max_body, false)
+            && hop.connection.receive(&mut hop.reply, body, timeline).await.is_ok()
+        {
+            self.keep(hop, timeline);
+        }
     }
 
     /// Opens a fresh connection to where the order goes.
@@ -127,9 +168,7 @@ impl HttpProber {
         let nowhere = || Failure::new(Reason::Redirect, "the address names no host");
         let host = order.url.host().ok_or_else(nowhere)?;
         let port = order.url.port_or_known_default().ok_or_else(nowhere)?;
-        let at_home = order.is_at_home;
-        timeline.forget(TLS_KEYS);
-        let address = self.resolver.address(host, at_home, timeline).await?;
+        let address = self.resolver.address(host, order.is_same_host(), timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, port), timeline).await?;
         let limit = self.settings.max_body.0.saturating_add(HEADROOM);
         let stream = if order.url.scheme() == "https" {
@@ -139,7 +178,7 @@ impl HttpProber {
             })?;
             let now = self.shared.clock.now().as_second();
             let tls = self.tls().as_ref().map_err(Clone::clone)?;
-            Stream::tls(tls.handshake(tcp, name, at_home, now, timeline).await?, limit)
+            Stream::tls(tls.handshake(tcp, name, order.is_same_host(), now, timeline).await?, limit)
         } else {
             Stream::plain(tcp, limit)
         };
@@ -148,6 +187,9 @@ impl HttpProber {
             Version::Http1 => false,
             Version::Http2 => true,
         };
+        if http2 && order.url.scheme() == "https" && !stream.chose_http2() {
+            return Err(Failure::new(Reason::Protocol, "the peer does not offer HTTP/2 in the TLS handshake (ALPN)"));
+        }
         Connection::start(stream, http2).await
     }
 
@@ -163,42 +205,76 @@ impl HttpProber {
     }
 
     /// The kept connection, if there is one, it leads where the order goes, and it still lives.
-    async fn take_kept(&self, order: &Order) -> Option<Connection> {
+    async fn take_kept(&self, order: &Order, timeline: &mut Timeline) -> Option<Connection> {
         if !(self.settings.reuse_connection && order.is_first) {
             return None;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        kept.is_ready().await.then_some(kept)
+        let Kept { mut connection, about } = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        timeline.enter(PROCESSING);
+        if !connection.is_ready().await {
+            timeline.leave("the kept connection had been closed");
+            return None;
+        }
+        timeline.recall(&about);
+        Some(connection)
     }
 
-    fn keep(&self, connection: Connection, order: &Order) {
-        if self.settings.reuse_connection && order.is_first {
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    /// Keeps the connection of the attempt's first request for the next attempt. Later ones may lead anywhere.
+    fn keep(&self, hop: Hop, timeline: &Timeline) {
+        if self.settings.reuse_connection && hop.order.is_first {
+            let about = timeline.remember(&[ADDRESS_KEYS, TLS_KEYS].concat());
+            let kept = Kept { connection: hop.connection, about };
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         }
     }
 
-    fn conclude(&self, order: &Order, answer: &Answer, redirects: usize, timeline: &mut Timeline) -> Attempted {
-        record(order, answer, redirects, timeline);
+    /// Reads the final answer to its end and judges it.
+    async fn conclude(&self, mut hop: Hop, redirects: usize, timeline: &mut Timeline) -> Attempted {
+        if redirects > 0 {
+            timeline.fact(FINAL_URL, &without_query(&hop.order.url));
+        }
+        let body = match self.body(&mut hop, timeline).await {
+            Ok(body) => body,
+            Err(failure) => return Err(self.worse(&hop, failure)),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "bounded by max_body")]
+        timeline.measure(BODY_BYTES, body.size as f64);
         let expiry = timeline.findings().measure(CERTIFICATE_EXPIRY);
         #[expect(clippy::cast_possible_truncation, reason = "the measure was made from whole seconds")]
         let expiry = expiry.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         let evidence = Evidence {
-            head: &answer.head,
-            body: &answer.body.bytes,
-            size: answer.body.size,
-            https: order.url.scheme() == "https",
+            head: &hop.reply.head,
+            body: &body.bytes,
+            size: body.size,
+            https: hop.order.url.scheme() == "https",
             certificate_expiry: expiry,
             took: timeline.elapsed(),
-            first_byte: answer.first_byte.saturating_duration_since(timeline.started()),
+            first_byte: hop.reply.first_byte.saturating_duration_since(timeline.started()),
             now: self.shared.clock.now(),
         };
-        let broken = judge::breaches(&self.settings.expect, &[StatusRange::SUCCESS], &evidence, &self.shared.regexes);
+        let Http { expect, warn, .. } = &self.settings;
+        let broken = judge::breaches(expect, &[StatusRange::SUCCESS], &evidence, &self.shared.regexes);
         timeline.measure(FAILED_DUE_TO_REGEX, f64::from(broken.first().is_some_and(|breach| breach.by_regex)));
-        if let Some(failure) = summed_up("expect", broken, timeline) {
-            return Err(failure);
+        let weak = judge::breaches(warn, &[], &evidence, &self.shared.regexes);
+        self.keep(hop, timeline);
+        // What degrades is noted beside what fails, so that a person sees the whole.
+        let (broken, weak) = (summed_up("expect", broken, timeline), summed_up("warn", weak, timeline));
+        broken.map_or(Ok(weak), Err)
+    }
+
+    async fn body(&self, hop: &mut Hop, timeline: &mut Timeline) -> Result<Whole, Failure> {
+        let Http { expect, warn, max_body, .. } = &self.settings;
+        let coding = Coding::named(hop.reply.head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))?;
+        let body = Body::new(coding, *max_body, judge::wants_body(expect) || judge::wants_body(warn))?;
+        hop.connection.receive(&mut hop.reply, body, timeline).await
+    }
+
+    /// A body that broke off tells less than the status before it, where that is bad already.
+    fn worse(&self, hop: &Hop, failure: Failure) -> Failure {
+        match judge::status_breach(&self.settings.expect, &[StatusRange::SUCCESS], &hop.reply.head) {
+            Some(bad) => Failure { detail: format!("{}; also, {}", bad.detail, failure.detail), ..bad },
+            None => failure,
         }
-        let weak = judge::breaches(&self.settings.warn, &[], &evidence, &self.shared.regexes);
-        Ok(summed_up("warn", weak, timeline))
     }
 }
 
@@ -232,22 +308,18 @@ fn summed_up(rules: &'static str, breaches: Vec<Breach>, timeline: &mut Timeline
     })
 }
 
-fn record(order: &Order, answer: &Answer, redirects: usize, timeline: &mut Timeline) {
-    let head = &answer.head;
+/// Notes what the head of an answer says.
+fn record_head(hop: &Hop, redirects: usize, timeline: &mut Timeline) {
+    let head = &hop.reply.head;
     timeline.measure(STATUS, f64::from(head.status.as_u16()));
     #[expect(clippy::cast_precision_loss, reason = "lengths stay exact below 2^53")]
     let length = content_length(&head.headers).map_or(-1.0, |length| length as f64);
     timeline.measure(CONTENT_LENGTH, length);
-    #[expect(clippy::cast_precision_loss, reason = "bounded by max_body")]
-    timeline.measure(BODY_BYTES, answer.body.size as f64);
     #[expect(clippy::cast_precision_loss, reason = "bounded by max_redirects")]
     timeline.measure(REDIRECTS, redirects as f64);
-    timeline.measure(HTTPS, f64::from(order.url.scheme() == "https"));
+    timeline.measure(HTTPS, f64::from(hop.order.url.scheme() == "https"));
     timeline.measure(HTTP_VERSION, version_number(head.version));
     timeline.fact(PROTOCOL, version_name(head.version));
-    if redirects > 0 {
-        timeline.fact(FINAL_URL, &without_query(&order.url));
-    }
     if let Some(at) = judge::last_modified(&head.headers) {
         timeline.measure(LAST_MODIFIED, unix_seconds(at));
     }
@@ -269,5 +341,7 @@ pub(super) fn without_query(url: &Url) -> String {
 /// What a request is made of, shared with [`super::request`].
 pub(super) type Payload = Full<Bytes>;
 
+/// What the head of an answer tells, which the next hop makes stale.
+const ANSWER_KEYS: &[&str] = &[STATUS, CONTENT_LENGTH, HTTPS, HTTP_VERSION, LAST_MODIFIED, PROTOCOL];
 /// Room for the answer's headers and framing beside its body.
 const HEADROOM: u64 = 512 * 1024;

@@ -39,10 +39,9 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Reads a chain, leaf first. `None` when the leaf is no X.509 certificate.
+    /// Reads a chain. `None` when the leaf is no X.509 certificate.
     #[must_use]
-    pub fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
-        let (leaf, rest) = chain.split_first()?;
+    pub fn read(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
         let not_after = parsed.validity().not_after.timestamp();
         let others = rest.iter().take(MAX_CHAIN).filter_map(|der| X509Certificate::from_der(der).ok());
@@ -78,10 +77,10 @@ impl Chain {
 pub struct Chains(Mutex<HashMap<[u8; 32], Option<Arc<Chain>>>>);
 
 impl Chains {
-    /// What `chain` says, read at most once while it is remembered.
-    pub fn read(&self, chain: &[CertificateDer<'_>]) -> Option<Arc<Chain>> {
+    /// What a chain says, read at most once while it is remembered.
+    pub fn read(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Option<Arc<Chain>> {
         let mut hash = Sha256::new();
-        for der in chain {
+        for der in std::iter::once(leaf).chain(rest) {
             hash.update(der.len().to_le_bytes());
             hash.update(der);
         }
@@ -94,7 +93,7 @@ impl Chains {
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        let read = Chain::read(chain).map(Arc::new);
+        let read = Chain::read(leaf, rest).map(Arc::new);
         known.insert(key, read.clone());
         read
     }

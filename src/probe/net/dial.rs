@@ -52,9 +52,10 @@ fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
         return Failure::new(Reason::Agent, format!("cannot open a socket: {error}"));
     }
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            connect(format!("{address} refused the connection; nothing listens there"), Blame::Target)
-        }
+        io::ErrorKind::ConnectionRefused => connect(
+            format!("{address} refused the connection: nothing listens there, or a firewall rejects it"),
+            Blame::Target,
+        ),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
             connect(format!("no route to {address}"), Blame::Path)
         }

@@ -47,6 +47,9 @@ pub const CERTIFICATE_FINGERPRINT: &str = "certificate_fingerprint";
 /// Key of the fact of when the leaf certificate expires.
 pub const CERTIFICATE_NOT_AFTER: &str = "certificate_not_after";
 
+/// What is known of the peer's address, which the next connection makes stale.
+pub const ADDRESS_KEYS: &[&str] = &[IP_PROTOCOL, IP_HASH, REMOTE];
+
 /// Everything about a TLS session and its certificate, which a redirect to another connection makes stale.
 pub const TLS_KEYS: &[&str] = &[
     CERTIFICATE_EXPIRY,
@@ -124,7 +127,7 @@ const fn gauge(name: &'static str, help: &'static str) -> Metric {
 }
 
 static DNS_LOOKUP_TIME: Metric =
-    gauge("probe_dns_lookup_time_seconds", "Time taken for looking up the target's name, summed over redirects.");
+    gauge("probe_dns_lookup_time_seconds", "Time taken for looking up names, summed over redirects.");
 static IP_PROTOCOL_METRIC: Metric = gauge("probe_ip_protocol", "IP version used: 4 or 6.");
 static IP_HASH_METRIC: Metric =
     gauge("probe_ip_addr_hash", "Hash (FNV-1a, 32 bits) of the peer's IP address, to detect that it changed.");

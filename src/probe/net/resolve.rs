@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -48,50 +50,55 @@ impl Resolver {
         Self { family: settings.family, pin: settings.pin.map(|pin| pin.0), via }
     }
 
-    /// The address to use for `host`; notes the phase, the family and the address on the timeline.
+    /// The address to use for `host`; notes the family and the address on the timeline, and the phase if there is a name
+    /// to look up.
     ///
     /// `pinned` says whether the configured pin applies to this host.
     ///
     /// # Errors
-    /// A [`Failure`] of reason `dns`.
+    /// A [`Failure`] of reason `dns`; `config` if the address is not of the wanted family; `agent` if there is no
+    /// resolver.
     pub async fn address(&self, host: Host<&str>, pinned: bool, timeline: &mut Timeline) -> Result<IpAddr, Failure> {
-        timeline.enter(RESOLVE);
-        let (address, how) = match (self.pin.filter(|_| pinned), host) {
-            (Some(pin), _) => (pin, String::from("pinned")),
-            (None, Host::Ipv4(address)) => (IpAddr::V4(address), String::new()),
-            (None, Host::Ipv6(address)) => (IpAddr::V6(address), String::new()),
-            (None, Host::Domain(name)) => {
-                let found = self.lookup(name).await?;
-                let count = found.len();
-                let address = choose(found, self.family).ok_or_else(|| {
-                    Failure::new(
-                        Reason::Dns,
-                        format!("`{}` has no {} address", printable(name, 253), wanted(self.family)),
-                    )
-                })?;
-                (address, if count > 1 { format!("1 of {count} addresses") } else { String::new() })
-            }
+        let address = match (self.pin.filter(|_| pinned), host) {
+            (Some(pin), _) => pin,
+            (None, Host::Ipv4(address)) => IpAddr::V4(address),
+            (None, Host::Ipv6(address)) => IpAddr::V6(address),
+            (None, Host::Domain(name)) => self.resolved(name, timeline).await?,
         };
         if !self.family.admits(&address) {
-            return Err(Failure::new(Reason::Config, format!("{address} is not an {} address", wanted(self.family))));
+            let wanted = wanted(self.family);
+            let detail = format!("{address} is not an {wanted} address, which is what resolve.family asks for");
+            return Err(Failure::new(Reason::Config, detail));
         }
-        timeline.leave(if how.is_empty() { address.to_string() } else { format!("{address} ({how})") });
         timeline.measure(super::IP_PROTOCOL, if address.is_ipv4() { 4.0 } else { 6.0 });
         timeline.measure(super::IP_HASH, f64::from(address_hash(address)));
+        Ok(address)
+    }
+
+    /// Looks the name up, which is the phase.
+    async fn resolved(&self, name: &str, timeline: &mut Timeline) -> Result<IpAddr, Failure> {
+        timeline.enter(RESOLVE);
+        let found = self.lookup(name).await?;
+        let count = found.len();
+        let address = choose(found, self.family).ok_or_else(|| {
+            let detail = format!("`{}` has no {} address", printable(name, 253), wanted(self.family));
+            Failure::new(Reason::Dns, detail)
+        })?;
+        timeline.leave(if count > 1 { format!("{address} (1 of {count} addresses)") } else { address.to_string() });
         Ok(address)
     }
 
     async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
         match &self.via {
             Lookup::Dns(resolver) => {
-                let found = resolver.lookup_ip(name).await.map_err(|error| dns_failure(name, &error))?;
+                let found = resolver.lookup_ip(name).await.map_err(|error| dns_failure(name, self.family, &error))?;
                 Ok(found.iter().collect())
             }
             Lookup::System => {
                 let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| system_failure(name, &error))?;
                 Ok(found.map(|address| address.ip()).collect())
             }
-            Lookup::Broken(why) => Err(Failure::new(Reason::Dns, why.clone()).blaming(Blame::Agent)),
+            Lookup::Broken(why) => Err(Failure::new(Reason::Agent, why.clone())),
         }
     }
 }
@@ -124,7 +131,12 @@ fn dns(servers: &[DnsServer], family: Family) -> Result<TokioResolver, NetError>
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     };
-    tune(builder.options_mut(), family);
+    let options = builder.options_mut();
+    tune(options, family);
+    if !servers.is_empty() {
+        // Whoever names a server wants to know what that server says.
+        options.use_hosts_file = ResolveHosts::Never;
+    }
     builder.build()
 }
 
@@ -140,6 +152,10 @@ fn tune(options: &mut ResolverOpts, family: Family) {
     options.cache_size = 0;
     options.positive_max_ttl = Some(Duration::ZERO);
     options.negative_max_ttl = Some(Duration::ZERO);
+    // A dead resolver must be told as that, before the usual timeout of an attempt (10 s) hides it. Within each of the
+    // two tries a lost packet is sent again.
+    options.timeout = PATIENCE;
+    options.attempts = 1;
     // Each lookup stands for one user's; the default of 32 at once would make probes wait for each other.
     options.max_active_requests = 4096;
     options.ip_strategy = match family {
@@ -149,13 +165,13 @@ fn tune(options: &mut ResolverOpts, family: Family) {
     };
 }
 
-fn dns_failure(name: &str, error: &NetError) -> Failure {
-    let name = printable(name, 253);
+fn dns_failure(name: &str, family: Family, error: &NetError) -> Failure {
+    let (name, wanted) = (printable(name, 253), wanted(family));
     let about = |detail: String, blame| Failure::new(Reason::Dns, detail).blaming(blame);
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
             ResponseCode::NXDomain => about(format!("`{name}` does not exist (NXDOMAIN)"), Blame::Target),
-            ResponseCode::NoError => about(format!("`{name}` exists and has no address"), Blame::Target),
+            ResponseCode::NoError => about(format!("`{name}` exists and has no {wanted} address"), Blame::Target),
             code => about(format!("the resolver answered {code} for `{name}`"), Blame::Path),
         },
         NetError::Dns(DnsError::ResponseCode(code)) => {
@@ -194,6 +210,9 @@ fn address_hash(address: IpAddr) -> u32 {
         IpAddr::V6(address) => fnv1a_32(&address.octets()),
     }
 }
+
+/// How long a try of a lookup waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

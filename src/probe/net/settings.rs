@@ -22,7 +22,7 @@ pub struct Resolve {
     /// `/etc/hosts`; `system` asks the C library, with whatever it caches.
     #[serde(default)]
     pub via: Via,
-    /// DNS servers to ask instead of the system's, as `address` or `address:port`.
+    /// DNS servers to ask instead of the system's, as `address` or `address:port`. `/etc/hosts` is then left aside.
     #[serde(default)]
     pub server: Many<DnsServer>,
     /// Which address family to use.

@@ -8,15 +8,19 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, ProtocolVersion,
+    RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate::{Chains, Problem};
+use super::certificate::{Chain, Chains, Problem};
 use super::dial::broken;
 use super::settings::{Tls, TlsVersion};
 use super::{TLS, TLS_CIPHER, TLS_VERSION};
@@ -32,6 +36,8 @@ pub struct TlsClient {
     verify: bool,
     mutual: bool,
     server_name: Option<ServerName<'static>>,
+    /// The certificates of `tls.ca`.
+    own: Arc<[CertificateDer<'static>]>,
     chains: Arc<Chains>,
 }
 
@@ -71,7 +77,8 @@ impl TlsClient {
         // A resumed session skips the certificate, and with it half of what is measured.
         config.resumption = Resumption::disabled();
         let server_name = settings.server_name.as_ref().map(|name| name.0.clone());
-        Ok(Self { config, verifier, verify: settings.verify, mutual, server_name, chains })
+        let own = settings.ca.as_ref().map(|ca| ca.0.as_slice().into()).unwrap_or_default();
+        Ok(Self { config, verifier, verify: settings.verify, mutual, server_name, own, chains })
     }
 
     /// Shakes hands as `name` (or the configured server name where `overridden`), and notes what the peer showed.
@@ -92,6 +99,8 @@ impl TlsClient {
         let name = self.server_name.clone().filter(|_| overridden).unwrap_or(name);
         let recorder = Arc::new(Recorder {
             inner: Arc::clone(&self.verifier),
+            own: Arc::clone(&self.own),
+            chains: Arc::clone(&self.chains),
             strict: self.verify && self.mutual,
             seen: Mutex::default(),
         });
@@ -99,7 +108,7 @@ impl TlsClient {
         let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(&recorder) as _;
         config.dangerous().set_certificate_verifier(verifier);
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
-        let problem = self.record(&recorder, now, timeline);
+        let problem = recorder.tell(now, timeline);
         let stream = shaken.map_err(|error| handshake_failure(&error, problem.as_ref()))?;
         let session = stream.get_ref().1;
         let version = session.protocol_version().map_or("unknown", version_name);
@@ -114,23 +123,12 @@ impl TlsClient {
             _ => Ok(stream),
         }
     }
-
-    fn record(&self, recorder: &Recorder, now: i64, timeline: &mut Timeline) -> Option<Problem> {
-        let seen = std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let chain = self.chains.read(&seen.chain);
-        if let Some(chain) = &chain {
-            chain.record(timeline);
-        }
-        let problem = Problem::explain(seen.verdict.as_ref().err()?, chain.as_deref(), now);
-        problem.record(timeline);
-        Some(problem)
-    }
 }
 
 /// What the peer presented, and what rustls thinks of it.
 #[derive(Debug)]
 struct Seen {
-    chain: Vec<CertificateDer<'static>>,
+    chain: Option<Arc<Chain>>,
     verdict: Result<(), rustls::Error>,
 }
 
@@ -138,8 +136,23 @@ struct Seen {
 #[derive(Debug)]
 struct Recorder {
     inner: Arc<WebPkiServerVerifier>,
+    own: Arc<[CertificateDer<'static>]>,
+    chains: Arc<Chains>,
     strict: bool,
     seen: Mutex<Option<Seen>>,
+}
+
+impl Recorder {
+    /// Puts what was seen on the timeline, and gives back what is wrong with it. `now` is Unix seconds.
+    fn tell(&self, now: i64, timeline: &mut Timeline) -> Option<Problem> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        if let Some(chain) = &seen.chain {
+            chain.record(timeline);
+        }
+        let problem = Problem::explain(seen.verdict.as_ref().err()?, seen.chain.as_deref(), now);
+        problem.record(timeline);
+        Some(problem)
+    }
 }
 
 impl ServerCertVerifier for Recorder {
@@ -152,8 +165,13 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        let verdict = verdict.map(|_| ());
+        let chain = self.chains.read(end_entity, intermediates);
+        let verdict = match verdict {
+            Ok(_) => Ok(()),
+            // rustls takes no CA certificate as a server's own, yet that is what `openssl req -x509` makes.
+            Err(_) if self.own.contains(end_entity) => verify_itself(end_entity, chain.as_deref(), server_name, now),
+            Err(error) => Err(error),
+        };
         let answer = if self.strict { verdict.clone() } else { Ok(()) };
         let seen = Seen { chain, verdict };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
@@ -183,6 +201,24 @@ impl ServerCertVerifier for Recorder {
     }
 }
 
+/// Checks a certificate that is trusted as it stands: for this name, and now.
+fn verify_itself(
+    certificate: &CertificateDer<'_>,
+    chain: Option<&Chain>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), rustls::Error> {
+    let chain = chain.ok_or(CertificateError::BadEncoding)?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < chain.not_before {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > chain.not_after {
+        return Err(CertificateError::Expired.into());
+    }
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+}
+
 fn own_roots(settings: &Tls) -> Result<Option<RootCertStore>, Failure> {
     let Some(ca) = &settings.ca else { return Ok(None) };
     let mut roots = RootCertStore::empty();
@@ -197,17 +233,64 @@ fn wrong(key: &str, error: &dyn std::fmt::Display) -> Failure {
 }
 
 fn handshake_failure(error: &io::Error, problem: Option<&Problem>) -> Failure {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return broken("TLS handshake", error);
+    match (refusal(error), problem) {
+        (Some(rustls::Error::InvalidCertificate(_)), Some(problem)) => {
+            Failure::new(Reason::Tls, problem.detail.clone())
+        }
+        (Some(error), _) => tls_failure("TLS handshake", error),
+        (None, _) => broken("TLS handshake", error),
+    }
+}
+
+/// What rustls says is wrong, where an I/O error of a TLS stream comes from it.
+#[must_use]
+pub fn refusal(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// What a TLS error says that came up while `doing` something.
+#[must_use]
+pub fn tls_failure(doing: &str, error: &rustls::Error) -> Failure {
+    let detail = match error {
+        rustls::Error::AlertReceived(alert) => format!("the peer refused with the alert {}", alert_text(*alert)),
+        rustls::Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        ) => "the peer's certificates are larger than TLS clients accept (64KiB)".to_owned(),
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the peer does not speak TLS on this port".to_owned()
+        }
+        rustls::Error::PeerIncompatible(why) => format!("no TLS version or cipher in common: {why:?}"),
+        rustls::Error::NoApplicationProtocol => "the peer speaks none of the protocols that were offered".to_owned(),
+        rustls::Error::DecryptError => "the peer's data cannot be decrypted".to_owned(),
+        error => printable(&error.to_string(), 200),
     };
-    let detail = match (error, problem) {
-        (rustls::Error::InvalidCertificate(_), Some(problem)) => problem.detail.clone(),
-        (rustls::Error::AlertReceived(alert), _) => format!("the peer refused the TLS handshake: {alert:?}"),
-        (rustls::Error::InvalidMessage(_), _) => "the peer does not speak TLS on this port".to_owned(),
-        (rustls::Error::PeerIncompatible(why), _) => format!("no TLS version or cipher in common: {why:?}"),
-        (error, _) => format!("TLS handshake: {}", printable(&error.to_string(), 200)),
+    Failure::new(Reason::Tls, format!("{doing}: {detail}"))
+}
+
+/// The alert as RFC 8446 §6 names it, with what to do where that is known.
+fn alert_text(alert: AlertDescription) -> String {
+    let name = alert.as_str().map_or_else(|| format!("{alert:?}"), snake_case);
+    let hint = match alert {
+        AlertDescription::CertificateRequired => ": it wants a client certificate; give tls.cert and tls.key",
+        AlertDescription::UnrecognisedName => ": it knows no host of this name",
+        AlertDescription::NoApplicationProtocol => ": it speaks none of the HTTP versions that were offered",
+        AlertDescription::ProtocolVersion => ": no TLS version in common",
+        AlertDescription::HandshakeFailure => ": no cipher in common, or it wants a client certificate",
+        _ => "",
     };
-    Failure::new(Reason::Tls, detail)
+    format!("{name}{hint}")
+}
+
+/// `CertificateRequired` as `certificate_required`.
+fn snake_case(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
 }
 
 /// Names as `blackbox_exporter` (Go's crypto/tls) prints them.

@@ -1,0 +1,1 @@
+//! The `http` probe against peers that do not behave.
