@@ -71,7 +71,7 @@ mod tests {
 
     fn problem(line: u32) -> Problem {
         let place = Place { line, column: 5, length: 3 };
-        let excerpt = Excerpt::around("    key: hunter2", place);
+        let excerpt = Excerpt::around("    key: hunter2", place, true);
         let problem = Problem::in_file(&"a.yml".into(), "unknown key `key`");
         Problem { place: Some(place), excerpt: Some(excerpt), ..problem }.hint("did you mean `keys`?")
     }

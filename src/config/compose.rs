@@ -14,7 +14,7 @@ use super::labels::{Labels, MAX_LABELS};
 use super::plan::{Origin, Plan, PlannedProbe};
 use super::problem::Problems;
 use super::services::Topology;
-use super::settings::{AgentSettings, DefaultSettings, ProbeSettings};
+use super::settings::{AgentSettings, DefaultsSettings, ProbeSettings};
 use super::spot::Spot;
 use super::suggest;
 use super::yaml::collect::collect;
@@ -29,7 +29,7 @@ use crate::schedule::settings::{Confirm, Zone};
 pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     let sections = Sections::gather(documents, problems);
     let agent: AgentSettings = sections.agent.map(|section| read_lone(section, problems)).unwrap_or_default();
-    let defaults: DefaultSettings = sections.defaults.map(|section| read_lone(section, problems)).unwrap_or_default();
+    let defaults: DefaultsSettings = sections.defaults.map(|section| read_lone(section, problems)).unwrap_or_default();
     if let Some(Section { value, .. }) = sections.agent {
         check_caps(value, &agent, problems);
     }
@@ -151,7 +151,7 @@ fn read_lone<'a, T: Deserialize<'a> + Default>(section: Section<'a>, problems: &
 
 /// Makes planned probes of settings, one after the other.
 struct Composer<'a, 'p> {
-    defaults: DefaultSettings,
+    defaults: DefaultsSettings,
     /// The agent's and the defaults'.
     labels: Labels,
     topology: Topology<'a>,

@@ -135,9 +135,10 @@ impl Window {
 }
 
 impl Excerpt {
-    /// The part of `line` around `place` that fits a terminal.
+    /// The part of `line` around `place` that fits a terminal. `is_ascii` says that a character is a byte, which makes
+    /// ten thousand problems in one endless line affordable.
     #[must_use]
-    pub fn around(line: &str, place: Place) -> Self {
+    pub fn around(line: &str, place: Place, is_ascii: bool) -> Self {
         let column = place.column.saturating_sub(1) as usize;
         // A long line is shown from a little before the place.
         let skipped = if column + (place.length as usize).min(MAX_COLUMNS / 2) > MAX_COLUMNS {
@@ -145,7 +146,8 @@ impl Excerpt {
         } else {
             0
         };
-        let mut rest = line.chars().skip(skipped);
+        let byte = if is_ascii { Some(skipped) } else { line.char_indices().nth(skipped).map(|(byte, _)| byte) };
+        let mut rest = byte.and_then(|byte| line.get(byte..)).unwrap_or_default().chars();
         let text: String = rest.by_ref().take(MAX_COLUMNS).collect();
         let cut = rest.next().is_some();
         let text = if cut { text } else { text.trim_end().to_owned() };
@@ -228,7 +230,7 @@ mod tests {
         let place = Place { line: 7, column, length };
         Problem {
             place: Some(place),
-            excerpt: Some(Excerpt::around(line, place)),
+            excerpt: Some(Excerpt::around(line, place, line.is_ascii())),
             ..Problem::in_file(&"probes/web.yml".into(), "unknown key `tiemout`").hint("did you mean `timeout`?")
         }
     }

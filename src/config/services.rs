@@ -59,21 +59,24 @@ impl<'a> Topology<'a> {
         let ServiceSettings { name, title, surfaces } = settings;
         match self.names.entry(name.clone()) {
             Entry::Occupied(first) => {
-                let problem = spot.field("name").problem(format!("the service `{name}` is declared twice"));
+                let name = spot.field("name");
+                let problem = name.problem(format!("the service {} is declared twice", name.quoted()));
                 problems.add(problem.hint(format!("it is declared at {}; merge the two", first.get().1.shown())));
                 return self.miss();
             }
             Entry::Vacant(free) => free.insert((self.services.len(), spot)),
         };
         if surfaces.is_empty() {
-            let problem = spot.field("surfaces").problem(format!("the service `{name}` has no surface"));
+            let shown = spot.field("name").quoted();
+            let problem = spot.field("surfaces").problem(format!("the service {shown} has no surface"));
             problems.add(problem.hint("give it at least one, for example `surfaces: [{name: web}]`"));
         }
         let mut kept = Vec::with_capacity(surfaces.len());
         for (settings, spot) in surfaces.into_iter().zip(spot.field("surfaces").elements()) {
             let own = SurfaceRef { service: name.clone(), surface: settings.name.clone() };
             if let Some(first) = self.surfaces.get(&own) {
-                let problem = spot.field("name").problem(format!("the surface `{own}` is declared twice"));
+                let name = spot.field("name");
+                let problem = name.problem(format!("the surface {} is declared twice", name.quoted()));
                 problems.add(problem.hint(format!("it is declared at {}", first.shown())));
                 continue;
             }

@@ -29,7 +29,7 @@ pub(super) struct File {
     /// The services that are watched, with their surfaces. Without any, they follow from the probes' `surface`.
     services: Option<Vec<ServiceSettings>>,
     /// What holds for every probe that does not say otherwise. Once across all files.
-    defaults: Option<DefaultSettings>,
+    defaults: Option<DefaultsSettings>,
     /// What is done, when, and what must come of it.
     probes: Option<Vec<ProbeSettings>>,
 }
@@ -143,7 +143,7 @@ impl JsonSchema for Dependency {
 /// What holds for every probe that does not say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DefaultSettings {
+pub struct DefaultsSettings {
     /// How often; 30s unless given.
     pub every: Option<HumanDuration>,
     /// How long an attempt may take; 10s unless given.
@@ -204,7 +204,7 @@ macro_rules! probe_settings {
             /// The settings of its type; the first, if there are several.
             pub(super) fn take_spec(&mut self) -> Option<crate::probe::Spec> {
                 $(if let Some(settings) = self.$key.take() {
-                    return Some(crate::probe::Spec::$variant(settings));
+                    return Some(crate::probe::Spec::$variant(settings.into()));
                 })+
                 None
             }

@@ -159,11 +159,11 @@ impl ProbeType for Tcp {
         Some(self.address.to_string())
     }
 
-    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober> {
+    fn prober(self: &Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Prober> {
         let mut scrubber = Scrubber::default();
         self.send.iter().chain(self.expect.contains.iter()).for_each(|text| scrubber.hide_text(text));
         Arc::new(TcpProber {
-            settings: self.clone(),
+            settings: Arc::clone(self),
             resolver: shared.resolver(&self.resolve),
             tls: self.tls.as_ref().map(|tls| shared.tls(tls, &[])),
             shared: Arc::clone(shared),
@@ -173,7 +173,7 @@ impl ProbeType for Tcp {
 }
 
 struct TcpProber {
-    settings: Tcp,
+    settings: Arc<Tcp>,
     resolver: Arc<Resolver>,
     tls: Option<Usable>,
     shared: Arc<Shared>,
@@ -183,7 +183,7 @@ struct TcpProber {
 impl TcpProber {
     async fn run(&self, timeline: &mut Timeline) -> Attempted {
         let mut stream = self.open(timeline).await?;
-        let Tcp { expect, warn, .. } = &self.settings;
+        let Tcp { expect, warn, .. } = &*self.settings;
         let mut reply = String::new();
         if self.settings.send.is_some() || expect.want_reply() || warn.want_reply() {
             timeline.enter(REPLY);
@@ -223,7 +223,7 @@ impl TcpProber {
             stream.write_all(send.expose().as_bytes()).await.map_err(|error| dial::broken("sending", &error))?;
             stream.flush().await.map_err(|error| dial::broken("sending", &error))?;
         }
-        let Tcp { expect, warn, .. } = &self.settings;
+        let Tcp { expect, warn, .. } = &*self.settings;
         let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
         loop {
             let reply = String::from_utf8_lossy(&bytes);
@@ -321,7 +321,7 @@ mod tests {
 
     async fn probe(settings: Tcp) -> ProbeResult {
         let clock = Clock::system();
-        let prober = settings.prober(&Arc::new(Shared::new(clock.clone())));
+        let prober = Arc::new(settings).prober(&Arc::new(Shared::new(clock.clone())));
         let identity =
             Identity { probe: "t".parse().unwrap(), surface: "s/db".parse().unwrap(), region: "here".into() };
         let timeout = Duration::from_millis(500);

@@ -39,6 +39,7 @@ pub struct Source {
 pub struct Document {
     name: Arc<str>,
     text: String,
+    is_ascii: bool,
     tree: Tree,
     line_starts: OnceCell<Vec<usize>>,
 }
@@ -49,7 +50,8 @@ impl Document {
     pub fn read(source: Source, variables: Variables<'_>, problems: &mut Problems) -> Option<Self> {
         let Source { name, folder, bytes } = source;
         let text = parse::decode(&name, bytes).map_err(|problem| problems.add(problem)).ok()?;
-        let mut document = Self { name, text, tree: Tree::default(), line_starts: OnceCell::default() };
+        let is_ascii = text.is_ascii();
+        let mut document = Self { name, text, is_ascii, tree: Tree::default(), line_starts: OnceCell::default() };
         let mut flaws = Vec::new();
         let whole = parse::parse(&document.text, &mut document.tree, &mut flaws);
         if whole {
@@ -75,7 +77,7 @@ impl Document {
     /// An error at a place in this file.
     #[must_use]
     pub fn problem(&self, place: Place, message: impl Into<String>) -> Problem {
-        let excerpt = self.line(place.line).map(|line| Excerpt::around(line, place));
+        let excerpt = self.line(place.line).map(|line| Excerpt::around(line, place, self.is_ascii));
         Problem { place: Some(place), excerpt, ..Problem::in_file(&self.name, message) }
     }
 

@@ -50,7 +50,7 @@ pub(super) fn decode(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem>
     let message = format!("the file is not UTF-8: byte 0x{bad:02x} at offset {offset}");
     let rest = bytes.get(offset - line.len()..).unwrap_or_default();
     let rest = String::from_utf8_lossy(rest.split(|byte| *byte == b'\n').next().unwrap_or_default());
-    let excerpt = (!utf16).then(|| Excerpt::around(&rest, place));
+    let excerpt = (!utf16).then(|| Excerpt::around(&rest, place, false));
     Err(Problem { place: Some(place), excerpt, ..Problem::in_file(name, message) }.hint(hint))
 }
 

@@ -113,6 +113,7 @@ pub fn answer(stream: &mut BufReader<TcpStream>) -> String {
             let start = body.len();
             body.resize(start + size + 2, 0);
             stream.read_exact(&mut body[start..]).unwrap();
+            body.truncate(start + size);
             if size == 0 {
                 break;
             }
