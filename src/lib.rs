@@ -15,7 +15,12 @@
 //! | 1 | [`model`] | the nouns: plain values, no I/O, no async |
 //! | 0 | [`base`] | clock, durations, secrets, bounded reads: no domain words |
 
+pub mod app;
 pub mod base;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod schedule;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
+
+use super::parse::from_text;
 
 /// A span of time written with units, at most 100 years.
 ///
@@ -42,6 +44,9 @@ pub enum DurationError {
     /// Not a number where one was expected.
     #[error("expected a duration such as `250ms`, `30s`, `5m`, `1h` or `14d`, got `{0}`")]
     Malformed(String),
+    /// A fraction of a unit.
+    #[error("`{0}` has a fraction; write whole numbers, such as `1s500ms` for one and a half seconds")]
+    Fraction(String),
     /// Longer than a hundred years.
     #[error("`{0}` is longer than 100 years")]
     TooLong(String),
@@ -71,6 +76,9 @@ impl FromStr for HumanDuration {
             let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
             let number: u64 = number.parse().map_err(|_| malformed())?;
+            if unit == "." {
+                return Err(DurationError::Fraction(clip(text)));
+            }
             let unit = unit_millis(unit).ok_or_else(|| DurationError::Unit(clip(unit)))?;
             // Units must shrink, so that `5m1h` and `1s1s` are typing mistakes rather than sums.
             if unit >= last_unit {
@@ -113,7 +121,7 @@ impl fmt::Debug for HumanDuration {
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        from_text(deserializer, "a duration such as `30s`")
     }
 }
 
@@ -197,6 +205,7 @@ mod tests {
     fn refuses_guesses_and_says_what_to_write() {
         assert_eq!(millis("30"), Err(DurationError::NoUnit("30".into())));
         assert_eq!(millis("30 secs"), Err(DurationError::Unit(" secs".into())));
+        assert_eq!(millis("1.5s"), Err(DurationError::Fraction("1.5s".into())));
         for text in ["", "s", "-5s", "1.5s", "5m1h", "1s1s", "1h30", "99999999999999999999s"] {
             assert!(millis(text).is_err(), "{text}");
         }

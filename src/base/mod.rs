@@ -7,6 +7,7 @@ pub mod clock;
 pub mod duration;
 pub mod hash;
 pub mod many;
+pub mod parse;
 pub mod secret;
 pub mod serve;
 pub mod size;

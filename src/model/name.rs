@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::parse::from_text;
 
 /// A name: 1 to 100 of `a`–`z`, `0`–`9` and `-`, not starting or ending with `-`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +97,7 @@ impl fmt::Debug for SurfaceRef {
 }
 
 macro_rules! as_text {
-    ($type:ident, $name:literal, $about:literal, $pattern:literal) => {
+    ($type:ident, $name:literal, $expected:literal, $about:literal, $pattern:literal) => {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -104,7 +106,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                from_text(deserializer, $expected)
             }
         }
 
@@ -120,10 +122,11 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Name, "Name", "A name: a-z, 0-9 and `-`.", "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$");
+as_text!(Name, "Name", "a name", "A name: a-z, 0-9 and `-`.", "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$");
 as_text!(
     SurfaceRef,
     "SurfaceRef",
+    "a surface, written `service/surface`",
     "A surface of a service, as `service/surface`.",
     "^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 );

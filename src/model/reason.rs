@@ -2,7 +2,7 @@
 //!
 //! Adding a reason is adding a row to [`Reason::ALL`]'s table; nothing may invent one at run time.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Serialize, Serializer};
 
@@ -144,6 +144,17 @@ reasons! {
     Config = "config", Agent;
     /// The agent or its machine failed: out of file descriptors, a bug, no resolver.
     Agent = "agent", Agent;
+}
+
+/// All reasons as a Markdown table: the reference that users read.
+#[must_use]
+pub fn reference() -> String {
+    let mut out = String::from("| reason | blame, unless known better | meaning |\n|---|---|---|\n");
+    for reason in Reason::ALL {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| `{reason}` | {} | {} |", reason.usual_blame(), reason.about());
+    }
+    out
 }
 
 impl fmt::Display for Reason {

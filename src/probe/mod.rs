@@ -18,6 +18,7 @@ pub mod attempt;
 pub mod http;
 pub mod net;
 pub mod pattern;
+pub mod tcp;
 pub mod timeline;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ macro_rules! probe_types {
         $then! {
             /// One HTTP request, redirects followed, judged by what a user would notice.
             http: $crate::probe::http::Http, Http;
+            /// One TCP connection, with TLS if asked for, and the reply that comes over it.
+            tcp: $crate::probe::tcp::Tcp, Tcp;
         }
     };
 }
@@ -56,15 +59,15 @@ pub trait ProbeType: DeserializeOwned + JsonSchema + Clone + PartialEq {
     fn host(&self) -> Option<String>;
 
     /// What makes the attempts.
-    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober>;
+    fn prober(self: &Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Prober>;
 }
 
 macro_rules! spec {
     ($($(#[doc = $about:literal])+ $key:ident: $settings:ty, $variant:ident;)+) => {
-        /// The settings of one probe, of whichever type.
+        /// The settings of one probe, of whichever type. Cheap to clone; its prober shares them.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Spec {
-            $($(#[doc = $about])+ $variant(Box<$settings>),)+
+            $($(#[doc = $about])+ $variant(Arc<$settings>),)+
         }
 
         /// The tables of every probe type, in the order of the table.

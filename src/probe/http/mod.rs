@@ -119,8 +119,8 @@ impl ProbeType for Http {
         Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
     }
 
-    fn prober(&self, shared: &Arc<Shared>) -> Arc<dyn Prober> {
-        Arc::new(run::HttpProber::new(self.clone(), shared))
+    fn prober(self: &Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Prober> {
+        Arc::new(run::HttpProber::new(Arc::clone(self), shared))
     }
 }
 

@@ -36,7 +36,7 @@ use crate::probe::timeline::{Remembered, Timeline};
 
 /// Makes the attempts of one `http` probe.
 pub struct HttpProber {
-    settings: Http,
+    settings: Arc<Http>,
     /// What to send; or what is wrong with it, which each attempt then says.
     blueprint: Result<Blueprint, Failure>,
     resolver: Arc<Resolver>,
@@ -63,8 +63,8 @@ struct Hop {
 impl HttpProber {
     /// A prober by these settings.
     #[must_use]
-    pub fn new(settings: Http, shared: &Arc<Shared>) -> Self {
-        Self {
+    pub fn new(settings: Arc<Http>, shared: &Arc<Shared>) -> Self {
+        let prober = Self {
             blueprint: Blueprint::new(&settings),
             resolver: shared.resolver(&settings.resolve),
             shared: Arc::clone(shared),
@@ -72,7 +72,12 @@ impl HttpProber {
             scrubber: super::request::scrubber(&settings),
             kept: Mutex::default(),
             settings,
+        };
+        if prober.settings.url.url().scheme() == "https" {
+            // Reading the trust roots takes milliseconds that no attempt is to be charged with.
+            let _ = prober.tls();
         }
+        prober
     }
 
     async fn run(&self, timeline: &mut Timeline) -> Attempted {
@@ -251,7 +256,7 @@ impl HttpProber {
             first_byte: hop.reply.first_byte.saturating_duration_since(timeline.started()),
             now: self.shared.clock.now(),
         };
-        let Http { expect, warn, .. } = &self.settings;
+        let Http { expect, warn, .. } = &*self.settings;
         let broken = judge::breaches(expect, &[StatusRange::SUCCESS], &evidence, &self.shared.regexes);
         timeline.measure(FAILED_DUE_TO_REGEX, f64::from(broken.first().is_some_and(|breach| breach.by_regex)));
         let weak = judge::breaches(warn, &[], &evidence, &self.shared.regexes);
@@ -262,7 +267,7 @@ impl HttpProber {
     }
 
     async fn body(&self, hop: &mut Hop, timeline: &mut Timeline) -> Result<Whole, Failure> {
-        let Http { expect, warn, max_body, .. } = &self.settings;
+        let Http { expect, warn, max_body, .. } = &*self.settings;
         let coding = Coding::named(hop.reply.head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))?;
         let body = Body::new(coding, *max_body, judge::wants_body(expect) || judge::wants_body(warn))?;
         hop.connection.receive(&mut hop.reply, body, timeline).await

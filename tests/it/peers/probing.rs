@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(crate) fn prober(mut settings: Value) -> Arc<dyn Prober> {
     settings.as_object_mut().unwrap().entry("resolve").or_insert_with(|| json!({"family": "ipv4"}));
     let settings: Http = super::settings::read(settings).unwrap();
-    settings.prober(&Arc::new(Shared::new(Clock::system())))
+    Arc::new(settings).prober(&Arc::new(Shared::new(Clock::system())))
 }
 
 /// One attempt with the settings, within ten seconds.

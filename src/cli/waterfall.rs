@@ -1,0 +1,212 @@
+//! One attempt, drawn for a person: what happened, in order, each phase as a bar on one time axis.
+//!
+//! Pure: from a result to text. Does not run anything and does not print.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::base::bounded::printable;
+use crate::base::duration::shown;
+use crate::model::outcome::Outcome;
+use crate::model::result::{ProbeResult, Step};
+
+/// Draws `result` for a terminal of `width` columns, with ANSI styles (the printer strips them where they do not belong).
+#[must_use]
+pub(super) fn render(result: &ProbeResult, width: usize) -> String {
+    let mut out = String::new();
+    header(&mut out, result);
+    let layout = Layout::new(result, width);
+    for step in &result.findings.steps {
+        layout.row(&mut out, step, result.took);
+    }
+    facts(&mut out, result, width);
+    out
+}
+
+fn header(out: &mut String, result: &ProbeResult) {
+    let identity = &result.identity;
+    let (glyph, style) = match result.outcome {
+        Outcome::Ok => ("✓", OK),
+        Outcome::Degraded(_) => ("!", WARN),
+        Outcome::Failed(_) => ("✗", BAD),
+    };
+    let name = identity.probe.as_str();
+    line(
+        out,
+        &format!("{BOLD}{name}{BOLD:#} {DIM}{} {} from {}{DIM:#}", result.kind.name, identity.surface, identity.region),
+    );
+    let took = shown(result.took);
+    line(out, &format!("{style}{glyph} {}{style:#} in {BOLD}{took}{BOLD:#}", result.outcome.as_str()));
+    if let Some(failure) = result.outcome.failure() {
+        line(out, &format!("  {style}{}{style:#} {DIM}({}){DIM:#} {}", failure.reason, failure.blame, failure.detail));
+    }
+    out.push('\n');
+}
+
+/// The columns of the chart.
+struct Layout {
+    name: usize,
+    bar: usize,
+    detail: usize,
+}
+
+impl Layout {
+    fn new(result: &ProbeResult, width: usize) -> Self {
+        let width = width.clamp(40, 160);
+        let name = result.findings.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).max(10);
+        // Two spaces, name, a space, eight for the time, two spaces, bar, two spaces, detail.
+        let rest = width.saturating_sub(name + 15);
+        let bar = (rest / 2).clamp(8, 48);
+        Self { name, bar, detail: rest.saturating_sub(bar).max(12) }
+    }
+
+    fn row(&self, out: &mut String, step: &Step, whole: Duration) {
+        let Self { name: name_width, bar: bar_width, detail: detail_width } = *self;
+        let detail = printable(&step.detail, detail_width.saturating_sub(1));
+        if is_note(step) {
+            let style = match step.name {
+                "expect" => BAD,
+                "warn" => WARN,
+                _ => DIM,
+            };
+            line(
+                out,
+                &format!(
+                    "  {style}{:<name_width$}{style:#} {}",
+                    step.name,
+                    printable(&step.detail, bar_width + detail_width + 10)
+                ),
+            );
+            return;
+        }
+        let (before, filled) = place(step, whole, bar_width);
+        let bar = format!("{}{BAR}{}{BAR:#}", " ".repeat(before), "█".repeat(filled));
+        let padding = " ".repeat(bar_width.saturating_sub(before + filled));
+        line(
+            out,
+            &format!("  {:<name_width$} {:>8}  {bar}{padding}  {DIM}{detail}{DIM:#}", step.name, shown(step.took)),
+        );
+    }
+}
+
+/// A step that took no time is a remark, not a phase.
+fn is_note(step: &Step) -> bool {
+    step.took.is_zero() && !step.detail.is_empty()
+}
+
+/// Where a step's bar starts and how long it is, in columns; every phase gets at least one.
+fn place(step: &Step, whole: Duration, columns: usize) -> (usize, usize) {
+    let scale = |span: Duration| {
+        #[expect(clippy::cast_precision_loss, reason = "a terminal's width is small")]
+        let exact = span.as_secs_f64() / whole.as_secs_f64().max(1e-9) * columns as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the width")]
+        let rounded = exact.round() as usize;
+        rounded.min(columns)
+    };
+    let before = scale(step.at).min(columns - 1);
+    let end = scale(step.at + step.took).max(before + 1);
+    (before, end - before)
+}
+
+fn facts(out: &mut String, result: &ProbeResult, width: usize) {
+    let findings = &result.findings;
+    if findings.facts.is_empty() && findings.measures.is_empty() {
+        return;
+    }
+    out.push('\n');
+    let keys = findings.facts.iter().map(|(key, _)| key).chain(findings.measures.iter().map(|(key, _)| key));
+    let column = keys.map(|key| key.len()).max().unwrap_or(0);
+    let room = width.clamp(40, 160).saturating_sub(column + 4);
+    for (key, text) in &findings.facts {
+        line(out, &format!("  {DIM}{key:<column$}{DIM:#} {}", printable(text, room)));
+    }
+    for (key, value) in &findings.measures {
+        line(out, &format!("  {DIM}{key:<column$}{DIM:#} {value}"));
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const OK: Style = AnsiColor::Green.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const BAR: Style = AnsiColor::Cyan.on_default();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::measure::Kind;
+    use crate::model::outcome::Failure;
+    use crate::model::reason::Reason;
+    use crate::model::result::{Findings, Identity, Trigger};
+
+    static KIND: Kind =
+        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+
+    fn step(name: &'static str, at: u64, took: u64, detail: &str) -> Step {
+        Step { name, at: Duration::from_millis(at), took: Duration::from_millis(took), detail: detail.to_owned() }
+    }
+
+    fn result() -> ProbeResult {
+        ProbeResult {
+            identity: Identity {
+                probe: "pika-web".parse().unwrap(),
+                surface: "pika/web".parse().unwrap(),
+                region: "eu".into(),
+            },
+            kind: &KIND,
+            trigger: Trigger::Demand,
+            scheduled_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            lag: Duration::ZERO,
+            took: Duration::from_millis(400),
+            timeout: Duration::from_secs(10),
+            outcome: Outcome::Failed(Failure::new(Reason::Unavailable, "expected status 2xx, got 503")),
+            findings: Findings {
+                phases: Vec::new(),
+                measures: vec![("status", 503.0)],
+                facts: vec![("remote", "127.0.0.1:80".to_owned())],
+                steps: vec![
+                    step("connect", 0, 100, "127.0.0.1:80"),
+                    step("processing", 100, 299, "HTTP/1.1 503 Service Unavailable"),
+                    step("transfer", 399, 1, "12B"),
+                    step("expect", 400, 0, "expected status 2xx, got 503"),
+                ],
+            },
+        }
+    }
+
+    #[test]
+    fn a_failed_attempt_reads_top_down() {
+        let plain = anstream::adapter::strip_str(&render(&result(), 80)).to_string();
+        let expected = "\
+pika-web http pika/web from eu
+✗ failed in 400ms
+  unavailable (target) expected status 2xx, got 503
+
+  connect       100ms  ███████                      127.0.0.1:80
+  processing    299ms         ████████████████████  HTTP/1.1 503 Service Unavai…
+  transfer     1.00ms                            █  12B
+  expect     expected status 2xx, got 503
+
+  remote 127.0.0.1:80
+  status 503
+";
+        assert_eq!(plain, expected, "\n{plain}");
+    }
+
+    #[test]
+    fn no_width_panics_and_no_line_is_wider() {
+        for width in 0..200 {
+            let plain = anstream::adapter::strip_str(&render(&result(), width)).to_string();
+            assert!(plain.lines().all(|line| line.chars().count() <= width.clamp(70, 160)), "{width}\n{plain}");
+        }
+    }
+}

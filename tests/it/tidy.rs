@@ -1,0 +1,149 @@
+//! What lints cannot see: the floors, the opening lines, the size of files, and what stands at the top level.
+//!
+//! A rule here is a rule of the house (`.github/CONTRIBUTING.md`); the message says how to keep it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and the floor it stands on. A module may name lower floors only.
+const FLOORS: &[(&str, u8)] = &[
+    ("cli", 5),
+    ("app", 4),
+    ("demo", 4),
+    ("config", 3),
+    ("probe", 2),
+    ("schedule", 2),
+    ("metrics", 2),
+    ("model", 1),
+    ("base", 0),
+];
+
+#[test]
+fn a_module_names_lower_floors_only() {
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for path in sources() {
+        let Some(room) = room(&path) else { continue };
+        let floor =
+            floor_of(&room).unwrap_or_else(|| panic!("{room} stands on no floor; add it to FLOORS here and in lib.rs"));
+        for (number, line) in text(&path).lines().enumerate() {
+            for named in named_modules(line) {
+                seen += 1;
+                let Some(other) = floor_of(&named) else { continue };
+                if named != room && other >= floor {
+                    broken.push(format!(
+                        "{}:{}: {room} (floor {floor}) names {named} (floor {other})",
+                        path.display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "found only {seen} `crate::` paths; does this test still see the code?");
+    assert!(broken.is_empty(), "a module may name lower floors only:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<_> =
+        sources().into_iter().chain(files("tests", "rs")).filter(|path| !text(path).starts_with("//!")).collect();
+    assert!(silent.is_empty(), "every file opens with `//!`: what it is for, what it is not for: {silent:?}");
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines_without_its_tests() {
+    for path in sources() {
+        let text = text(&path);
+        let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default().lines().count();
+        assert!(code <= 600, "{} has {code} lines; split it by noun", path.display());
+    }
+}
+
+#[test]
+fn nothing_else_stands_at_the_top_level() {
+    let allowed: BTreeSet<_> = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "CHANGELOG.md",
+        "Dockerfile",
+        "LICENSE",
+        "README.md",
+        "dashboards",
+        "probes",
+        "src",
+        "target",
+        "tests",
+    ]
+    .map(str::to_owned)
+    .into();
+    let visible = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let strange: Vec<_> = visible.filter(|name| !name.starts_with('.') && !allowed.contains(name)).collect();
+    assert!(strange.is_empty(), "the top level holds {strange:?}; tool settings go into dot-folders");
+}
+
+#[test]
+fn the_module_map_names_every_module() {
+    let lib = text(&root().join("src/lib.rs"));
+    for (room, _) in FLOORS {
+        assert!(lib.contains(&format!("[`{room}`]")), "src/lib.rs has no row for {room}");
+        assert!(lib.contains(&format!("pub mod {room};")), "src/lib.rs does not declare {room}");
+    }
+}
+
+/// The modules at the crate's root that a line names: `use crate::model::…`, `crate::base::…`, `pub(in crate::probe)`.
+fn named_modules(line: &str) -> Vec<String> {
+    let code = line.split("//").next().unwrap_or_default();
+    let after = code.split("crate::").skip(1);
+    let words = after.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
+    // A macro of `probe`, at the crate's root because that is where exported macros stand.
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| if word == "probe_types" { "probe".to_owned() } else { word })
+        .collect()
+}
+
+fn floor_of(room: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)
+}
+
+/// The module at the crate's root that a file belongs to; `None` for `lib.rs` and `main.rs`.
+fn room(path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    (!matches!(first, "lib.rs" | "main.rs")).then(|| first.trim_end_matches(".rs").to_owned())
+}
+
+fn sources() -> Vec<PathBuf> {
+    let found = files("src", "rs");
+    assert!(found.len() > 30, "found only {} source files", found.len());
+    found
+}
+
+/// Every file below `folder` that ends in `extension`.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the project's own files are no bytes from outside")]
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
