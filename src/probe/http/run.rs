@@ -250,6 +250,7 @@ impl HttpProber {
             head: &hop.reply.head,
             body: &body.bytes,
             size: body.size,
+            limit: self.settings.max_body.0,
             https: hop.order.url.scheme() == "https",
             certificate_expiry: expiry,
             took: timeline.elapsed(),

@@ -178,22 +178,25 @@ fn bombs() -> Vec<Row> {
         row(name, says(ok(&body)), reason, words)
             .with(json!({"expect": {"body": {"json": {"path": "$.x", "equals": 1}}}}))
     };
-    // As many values as are taken, in the form that takes the most memory, and a string that fills the rest.
-    let keys: Vec<_> = (0..29_990).map(|number| format!("\"{number:05}\":{{}},")).collect();
+    // Many values, and a string that fills the rest.
+    let keys: Vec<_> = (0..5_000).map(|number| format!("\"{number:05}\":0,")).collect();
     let keys = keys.concat();
     let body = format!("{{{keys}\"x\":\"{}\"}}", "y".repeat((3 << 20) - keys.len() - 100));
     rows.push(json("JSON as large as it may be", body, Reason::Assertion, "to be 1, got"));
+    // An object of one member is the dearest value for its text.
+    let body = format!("[{}0]", "{\"x\":0},".repeat(12_500));
+    rows.push(json("JSON of as many values as there may be", body, Reason::Assertion, "expected a value at $.x"));
     rows.push(json(
         "JSON of a million values",
         format!("[{}0]", "0,".repeat(1_000_000)),
         Reason::BodyTooLarge,
-        "values in the body's JSON",
+        "values takes too much memory",
     ));
     rows.push(json(
         "JSON of a million levels",
         "[".repeat(1_000_000),
         Reason::BodyTooLarge,
-        "values in the body's JSON",
+        "values takes too much memory",
     ));
     rows.push(json("JSON of a thousand levels", "[".repeat(1_000), Reason::Assertion, "recursion limit exceeded"));
     rows

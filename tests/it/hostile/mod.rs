@@ -8,6 +8,7 @@ mod http2;
 mod secrets;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use forewarn::model::outcome::Outcome;
@@ -22,7 +23,7 @@ use crate::peers::tcp::{Act, Peer, Script};
 /// A peer that means harm, and what must come of it.
 struct Row {
     name: &'static str,
-    acts: Vec<Act>,
+    acts: Arc<[Act]>,
     tls: Option<ServerConfig>,
     https: bool,
     settings: Value,
@@ -42,7 +43,7 @@ enum Expected {
 fn row(name: &'static str, acts: impl Into<Vec<Act>>, reason: Reason, words: &'static str) -> Row {
     Row {
         name,
-        acts: acts.into(),
+        acts: acts.into().into(),
         tls: None,
         https: false,
         settings: json!({}),
@@ -86,7 +87,7 @@ impl Row {
     }
 
     async fn play(&self) -> ProbeResult {
-        let peer = Peer::start(self.tls.clone(), Script::Acts(self.acts.clone().into())).await;
+        let peer = Peer::start(self.tls.clone(), Script::Acts(Arc::clone(&self.acts))).await;
         let mut settings = self.settings.clone();
         settings["url"] = if self.https { peer.secure_url("/") } else { peer.url("/") }.into();
         let result = attempt_within(&*prober(settings), self.timeout()).await;
