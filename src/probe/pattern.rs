@@ -155,6 +155,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_supported_says_so() {
+        for (text, part) in [("\"(?=a)\"", "look-around"), (r#""(a)\\1""#, "backreferences are not supported")] {
+            let error = serde_json::from_str::<Pattern>(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn bytes_are_matched_utf8_or_not() {
+        let regexes = Regexes::default();
+        let holds = |text: &str, bytes: &[u8]| regexes.compiled(&Pattern(text.into())).unwrap().is_match(bytes);
+        assert!(holds("Über(?i)RASCHUNG", "Überraschung".as_bytes()));
+        assert!(holds("^.ber", "Über".as_bytes()), "a dot is a character, not a byte");
+        assert!(holds("b$", b"\xff\xfeb"));
+        assert!(!holds("^.b", b"\xffb"), "what is no character is matched by nothing");
+    }
+
+    #[test]
+    fn a_path_that_is_none_says_what_is_wrong() {
+        let long = format!("\"$.{}\"", "a".repeat(MAX_PATH));
+        for (text, part) in [
+            ("\"a.b\"", "`a.b` is not a JSON path (RFC 9535)"),
+            ("\"$[\"", "`$[` is not a JSON path"),
+            ("\"$[?@.a ==]\"", "is not a JSON path"),
+            (&long, "a JSON path may have at most 1000 bytes"),
+        ] {
+            let error = serde_json::from_str::<JsonPath>(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_filter_and_prints_as_it_was_written() {
+        let path: JsonPath = serde_json::from_str("\"$.jobs[?@.state == 'failed'].id\"").unwrap();
+        let value = serde_json::json!({"jobs": [{"id": 1, "state": "done"}, {"id": 2, "state": "failed"}]});
+        assert_eq!(path.select(&value), [&serde_json::json!(2)]);
+        assert!(path.to_string().starts_with('$'), "{path}");
+        assert_eq!(path.select(&serde_json::json!([])), Vec::<&Value>::new());
+    }
+
+    #[test]
     fn one_expression_is_compiled_once() {
         let regexes = Regexes::default();
         let first = regexes.compiled(&Pattern("a+".into())).unwrap();

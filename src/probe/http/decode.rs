@@ -3,8 +3,11 @@
 //! Bounded twice: the bytes that come, and the bytes that come out of them. A bomb costs its bound and no more.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use brotli_decompressor::DecompressorWriter;
+use brotli_decompressor::writer::DecompressorWriterCustomAlloc;
+use brotli_decompressor::{Allocator, StandardAlloc};
 use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -90,6 +93,23 @@ impl Body {
         Ok(Self { coding, decoder, encoded: 0, limit: limit.0 })
     }
 
+    /// Checks the length that is announced, so that nobody waits for what will be too large.
+    ///
+    /// # Errors
+    /// `body_too_large`.
+    pub fn expect(&self, announced: Option<u64>) -> Result<(), Failure> {
+        match announced.filter(|length| *length > self.limit) {
+            Some(_) => Err(self.too_large("the body as announced")),
+            None => Ok(()),
+        }
+    }
+
+    /// The most bytes that it takes, before and after decompression.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Takes the next piece.
     ///
     /// # Errors
@@ -131,6 +151,11 @@ impl Body {
         if self.decoder.sink_mut().is_over {
             return self.too_large("the decompressed body");
         }
+        if let Decoder::Brotli { is_refused, .. } = &self.decoder
+            && is_refused.load(Ordering::Relaxed)
+        {
+            return self.too_large("the window that the body's brotli data needs");
+        }
         let detail = printable(&error.to_string(), 120);
         Failure::new(Reason::Protocol, format!("the body is not valid {:?} data: {detail}", self.coding))
     }
@@ -146,7 +171,11 @@ enum Decoder {
     Undecided(Option<Sink>),
     Gzip(Box<MultiGzDecoder<Sink>>),
     Deflate(Box<Inflater>),
-    Brotli(Box<DecompressorWriter<Sink>>),
+    Brotli {
+        writer: Box<BrotliWriter>,
+        /// Set when the data needs a larger window than allowed.
+        is_refused: Arc<AtomicBool>,
+    },
     Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
 }
 
@@ -156,7 +185,14 @@ impl Decoder {
             Coding::Identity => Self::Identity(sink),
             Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(sink))),
             Coding::Deflate => Self::Undecided(Some(sink)),
-            Coding::Brotli => Self::Brotli(Box::new(DecompressorWriter::new(sink, BUFFER))),
+            Coding::Brotli => {
+                let limit = usize::try_from(sink.limit).unwrap_or(usize::MAX).max(BROTLI_USUAL_WINDOW) + BROTLI_SLACK;
+                let is_refused = Arc::new(AtomicBool::new(false));
+                let memory = Bounded { limit, is_refused: Arc::clone(&is_refused) };
+                let buffer = StandardAlloc::default().alloc_cell(BUFFER);
+                let (words, codes) = (StandardAlloc::default(), StandardAlloc::default());
+                Self::Brotli { writer: Box::new(BrotliWriter::new(sink, buffer, memory, words, codes)), is_refused }
+            }
             Coding::Zstd => {
                 let mut decoder = zstd::stream::write::Decoder::new(sink)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -178,7 +214,7 @@ impl Decoder {
             Self::Undecided(_) => Ok(()),
             Self::Gzip(decoder) => decoder.write_all(piece),
             Self::Deflate(decoder) => decoder.write_all(piece),
-            Self::Brotli(decoder) => decoder.write_all(piece),
+            Self::Brotli { writer, .. } => writer.write_all(piece),
             Self::Zstd(decoder) => decoder.write_all(piece),
         }
     }
@@ -189,7 +225,7 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.finish(),
             // What was wrong with the data was told when it was written, so now it can only be too short.
-            Self::Brotli(decoder) => decoder.close().map_err(|_| io::ErrorKind::UnexpectedEof.into()),
+            Self::Brotli { writer, .. } => writer.close().map_err(|_| io::ErrorKind::UnexpectedEof.into()),
             Self::Zstd(decoder) => decoder.do_finish(),
         }
     }
@@ -200,10 +236,35 @@ impl Decoder {
             Self::Undecided(sink) => sink.get_or_insert_with(Sink::default),
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => &mut decoder.sink,
-            Self::Brotli(decoder) => decoder.get_mut(),
+            Self::Brotli { writer, .. } => writer.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
         }
     }
+}
+
+type BrotliWriter = DecompressorWriterCustomAlloc<Sink, Bytes, Bounded, StandardAlloc, StandardAlloc>;
+type Bytes = <StandardAlloc as Allocator<u8>>::AllocatedMemory;
+
+/// Gives a brotli decoder its window, up to a limit: it fills all of it before it gives anything away, so that the
+/// [`Sink`] hears of a bomb too late.
+struct Bounded {
+    limit: usize,
+    is_refused: Arc<AtomicBool>,
+}
+
+impl Allocator<u8> for Bounded {
+    type AllocatedMemory = Bytes;
+
+    fn alloc_cell(&mut self, length: usize) -> Bytes {
+        if length > self.limit {
+            self.is_refused.store(true, Ordering::Relaxed);
+            // The decoder takes an empty cell for a failed allocation, and ends.
+            return Bytes::default();
+        }
+        StandardAlloc::default().alloc_cell(length)
+    }
+
+    fn free_cell(&mut self, _: Bytes) {}
 }
 
 /// Undoes `deflate`. `flate2`'s own writer does not tell when the data stops short.
@@ -269,6 +330,10 @@ impl Write for Sink {
 }
 
 const BUFFER: usize = 16 * 1024;
+/// The largest window (RFC 7932 §9.1) that servers use for what they compress on the fly.
+const BROTLI_USUAL_WINDOW: usize = 4 << 20;
+/// What the decoder asks for beside its window, with room to spare.
+const BROTLI_SLACK: usize = 1024;
 /// RFC 8878 §3.1.1.1.2 recommends decoders to support 8 MiB, and no more is needed.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -306,10 +371,15 @@ mod tests {
         zstd::encode_all(bytes, 3).unwrap()
     }
 
-    /// `a video is born ` a hundred times, by `brotli -q 5`.
+    /// `a video is born ` a hundred times, by `brotli -q 5`, which announces a window of 16 MiB and needs none.
     const BROTLI: &[u8] = b"\x1f\x3f\x06\x00\xa4\x41\xc2\xd2\xe6\xe6\x24\xa2\x38\x96\x43\xb4\x49\xb3\x5b\x5a\x3d\x00";
+    /// 50 MiB of zeros, by `brotli -q 9 -w 22`.
+    const BROTLI_BOMB: &[u8] = b"\xcb\xff\xff\x3f\x00\x24\x00\xe2\xb1\x40\x72\xef\xff\xf8\xff\xff\x07\x80\x04\x40\x1c\x16\x80\xee\xfd\x1f\xff\xff\
+\xff\x00\x90\x00\x88\xc3\x02\xd0\xbd\xff\xe3\xff\xff\x1f\x00\x12\x00\x71\x58\x00\xba\xf7\x7f\xfc\xff\xff\x03\x40\
+\x02\x20\x0e\x0b\x40\xf7\xfe\x8f\xff\xff\x7f\x00\x48\x00\xc4\x61\x01\xe8\xde\xff\xe5\xff\xff\x07\x00\x09\x80\x38\
+\x2c\x00\xdd\xfb\x0f";
     /// 50 MiB of zeros in a window of 16 MiB, by `brotli -q 9 -w 24`.
-    const BROTLI_BOMB: &[u8] = b"\xcf\xff\xff\x7f\x00\x24\x00\xe2\xb1\x40\x72\xef\xff\xf9\xff\xff\x0f\x80\x04\x40\
+    const BROTLI_WIDE_BOMB: &[u8] = b"\xcf\xff\xff\x7f\x00\x24\x00\xe2\xb1\x40\x72\xef\xff\xf9\xff\xff\x0f\x80\x04\x40\
 \x1c\x16\x80\xee\xfd\x3f\xff\xff\xff\x01\x90\x00\x88\xc3\x02\xd0\xbd\xff\xcf\xff\xff\x0f\x00\x12\x00\x71\x58\x00\xba\
 \xf7\x1f";
 
@@ -361,6 +431,16 @@ mod tests {
             assert_eq!(failure.reason, Reason::BodyTooLarge, "{coding:?}");
             assert_eq!(failure.detail, "the decompressed body is larger than max_body, 1MiB");
         }
+    }
+
+    #[test]
+    fn a_brotli_window_beyond_the_usual_and_the_limit_is_refused() {
+        let failure = read(Coding::Brotli, BROTLI_WIDE_BOMB, 1 << 20).unwrap_err();
+        assert_eq!(failure.reason, Reason::BodyTooLarge);
+        assert_eq!(failure.detail, "the window that the body's brotli data needs is larger than max_body, 1MiB");
+        // Whoever allows as much gets as far as the body itself.
+        let failure = read(Coding::Brotli, BROTLI_WIDE_BOMB, 20 << 20).unwrap_err();
+        assert_eq!(failure.detail, "the decompressed body is larger than max_body, 20MiB");
     }
 
     #[test]

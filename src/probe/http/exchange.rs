@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use hyper::http::response::Parts;
@@ -159,11 +159,12 @@ impl Connection {
         timeline: &mut Timeline,
     ) -> Result<Whole, Failure> {
         let Self { driver, watch, .. } = self;
+        let announced = content_length(&reply.head.headers).filter(|_| !reply.body.is_end_stream());
+        body.expect(announced)?;
+        watch.allow(body.limit());
         while let Some(frame) = driving(driver, reply.body.frame()).await {
-            let frame = frame.map_err(|error| {
-                let announced = content_length(&reply.head.headers);
-                failure(&error, watch, Stage::Body { encoded: body.encoded(), announced })
-            })?;
+            let frame =
+                frame.map_err(|error| failure(&error, watch, Stage::Body { encoded: body.encoded(), announced }))?;
             if let Some(piece) = frame.data_ref() {
                 body.push(piece)?;
             }
@@ -227,7 +228,7 @@ impl Stage {
             }
             (Self::Head, bytes) => Failure::new(
                 Reason::Network,
-                format!("the connection was closed by the peer within the answer's headers, after {bytes} bytes"),
+                format!("the connection was closed by the peer after {bytes} bytes, before the answer's headers ended"),
             ),
             (Self::Body { encoded, announced }, _) => {
                 let of = announced.map(|announced| format!(" of {announced} announced")).unwrap_or_default();
@@ -239,7 +240,7 @@ impl Stage {
     /// What it means that the peer sent more than the stream lets through.
     fn too_much(self) -> Failure {
         match self {
-            Self::Head => Failure::new(Reason::Protocol, "the peer sent megabytes and no answer among them"),
+            Self::Head => Failure::new(Reason::Protocol, "the peer sent half a megabyte and no answer in it"),
             Self::Body { .. } => Failure::new(
                 Reason::BodyTooLarge,
                 "the peer sent more bytes than max_body, the headers and the framing account for",
@@ -279,7 +280,7 @@ fn io_failure(stage: Stage, error: &io::Error, watch: &Watch) -> Failure {
         return tls_failure(doing, error);
     }
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => stage.ended(watch),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => stage.ended(watch),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
             Failure::new(Reason::Protocol, format!("{doing}: {}", printable(&error.to_string(), 200)))
         }

@@ -28,6 +28,8 @@ pub struct Evidence<'answer> {
     pub body: &'answer [u8],
     /// The body's size after decompression.
     pub size: u64,
+    /// The largest that the body could have been.
+    pub limit: u64,
     /// Whether it came over TLS.
     pub https: bool,
     /// When the first of the presented certificates expires.
@@ -167,8 +169,10 @@ impl Court<'_> {
         if rule.json.is_empty() {
             return;
         }
-        if json_values(body) > MAX_JSON_VALUES {
-            let detail = format!("expected at most {MAX_JSON_VALUES} values in the body's JSON, there are more");
+        let values = json_values(body);
+        if json_memory(body, values) > evidence.limit.saturating_mul(5) / 2 {
+            let detail =
+                format!("the body's JSON of about {values} values takes too much memory; raise max_body to allow it");
             self.breach(Reason::BodyTooLarge, detail);
             return;
         }
@@ -226,7 +230,7 @@ impl Court<'_> {
         let selected = rule.path.select(document);
         if rule.absent {
             if let Some(value) = selected.iter().find(|value| !value.is_null()) {
-                let value = printable(&value.to_string(), 100);
+                let value = json_excerpt(value);
                 self.breach(Reason::Assertion, format!("expected nothing at {}, got {value}", rule.path));
             }
             return;
@@ -244,7 +248,7 @@ impl Court<'_> {
                 && rule.at_most.is_none_or(|most| number(value, &|value| value <= most))
         };
         if !selected.iter().any(holds) {
-            let first = printable(&first.to_string(), 100);
+            let first = json_excerpt(first);
             let detail = format!("expected {} {}, got {first}", rule.path, wanted(rule));
             let by_regex = rule.matches.is_some();
             self.breaches.push(Breach { failure: Failure::new(Reason::Assertion, detail), by_regex });
@@ -322,14 +326,29 @@ fn excerpt(text: &[u8], limit: usize) -> String {
     printable(&String::from_utf8_lossy(start), limit)
 }
 
+/// The first hundred characters of a value as JSON, made without making the rest.
+fn json_excerpt(value: &Value) -> String {
+    let mut start = [0; 500];
+    let mut room = &mut start[..];
+    // It fails where there is no more room, which is the point.
+    let _ = serde_json::to_writer(&mut room, value);
+    let left = room.len();
+    excerpt(&start[..start.len() - left], 100)
+}
+
 fn holds(text: &[u8], part: &Text) -> bool {
     memmem::find(text, part.expose().as_bytes()).is_some()
 }
 
-/// How many values a JSON text has at most: one more than it has commas and opening brackets outside of strings.
+/// What a JSON text takes in memory, in bytes: itself, its strings once more, and what each value costs.
 ///
-/// A value takes fifty times the memory of its shortest text, so a hostile body of a few MiB would take hundreds.
-fn json_values(json: &[u8]) -> usize {
+/// A value takes a hundred times the memory of its shortest text, so a hostile body of a few MiB would take hundreds.
+const fn json_memory(json: &[u8], values: u64) -> u64 {
+    (json.len() as u64).saturating_mul(2).saturating_add(values.saturating_mul(JSON_VALUE))
+}
+
+/// How many values a JSON text has at most: one more than it has commas and opening brackets outside of strings.
+fn json_values(json: &[u8]) -> u64 {
     let (mut count, mut in_string, mut escaped) = (1, false, false);
     for byte in json {
         match byte {
@@ -356,7 +375,7 @@ fn plain(value: &Value) -> String {
 
 fn wanted(rule: &JsonRule) -> String {
     let parts = [
-        rule.equals.as_ref().map(|value| format!("to be {}", printable(&value.to_string(), 100))),
+        rule.equals.as_ref().map(|value| format!("to be {}", json_excerpt(value))),
         rule.matches.as_ref().map(|pattern| format!("to match {}", printable(pattern.as_str(), 100))),
         rule.at_least.map(|least| format!("to be at least {least}")),
         rule.at_most.map(|most| format!("to be at most {most}")),
@@ -364,7 +383,8 @@ fn wanted(rule: &JsonRule) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-const MAX_JSON_VALUES: usize = 30_000;
+/// Measured for members of an object, the dearest.
+const JSON_VALUE: u64 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -392,6 +412,7 @@ mod tests {
             head: &head,
             body: body.as_bytes(),
             size: body.len() as u64,
+            limit: 3 << 20,
             https: true,
             certificate_expiry: Some("2026-01-11T00:00:00Z".parse().unwrap()),
             took: Duration::from_millis(1500),
@@ -423,6 +444,232 @@ mod tests {
         }
     }
 
+    /// Each rule with the sentences of its breaches; none where it holds.
+    fn check(rows: &[(Value, &[&str])], headers: &[(&'static str, &str)], body: &str) {
+        for (rule, expected) in rows {
+            let found = judged(&rules(rule.clone()), &[], 200, headers, body);
+            let details: Vec<_> = found.iter().map(|(_, detail)| detail.as_str()).collect();
+            assert_eq!(details, *expected, "{rule}");
+            assert!(found.iter().all(|(reason, _)| *reason == Reason::Assertion), "{rule}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn statuses_beside_the_usual() {
+        let only = |status: &str| rules(json!({"status": status}));
+        assert_eq!(judged(&only("404"), &[StatusRange::SUCCESS], 404, &[], ""), [], "own rules replace the fallback");
+        let found = judged(&only("404"), &[StatusRange::SUCCESS], 200, &[], "");
+        assert_eq!(found, [(Reason::HttpStatus, "expected status 404, got 200 OK".to_owned())]);
+        let lost = judged(&only("2xx"), &[], 308, &[], "");
+        assert_eq!(lost[0].1, "expected status 2xx, got 308 Permanent Redirect without a location to go to");
+        let found = judged(&only("2xx"), &[], 308, &[("location", "/")], "");
+        assert_eq!(found[0].1, "expected status 2xx, got 308 Permanent Redirect");
+    }
+
+    #[test]
+    fn texts_of_headers() {
+        let headers = [("x-a", "one"), ("x-a", "two"), ("x-empty", "")];
+        let rule = |name: &str, rule: Value| json!({"headers": {name: rule}});
+        check(
+            &[
+                (rule("x-a", json!({"equals": "one, two"})), &[]),
+                (rule("X-A", json!({"equals": "one"})), &["expected header x-a to be `one`, got `one, two`"]),
+                (rule("x-a", json!({"contains": "e, t", "not_contains": "three"})), &[]),
+                (
+                    rule("x-a", json!({"contains": "three"})),
+                    &["expected header x-a to contain `three`; it starts with `one, two`"],
+                ),
+                (rule("x-a", json!({"not_contains": "two"})), &["expected header x-a not to contain `two`"]),
+                (rule("x-a", json!({"matches": "^one.*two$", "not_matches": "(?i)THREE"})), &[]),
+                (
+                    rule("x-a", json!({"matches": "^two"})),
+                    &["expected header x-a to match ^two; it starts with `one, two`"],
+                ),
+                (rule("x-a", json!({"not_matches": "(?i)TWO"})), &["expected header x-a not to match (?i)TWO"]),
+                (rule("x-empty", json!({"equals": ""})), &[]),
+                (rule("x-empty", json!({"contains": "y"})), &["expected header x-empty to contain `y`; it is empty"]),
+                (rule("x-b", json!({})), &["expected header x-b, there is none"]),
+                (rule("x-b", json!({"equals": "", "contains": "y"})), &["expected header x-b, there is none"]),
+                (rule("x-b", json!({"absent": true})), &[]),
+                (rule("x-a", json!({"absent": true})), &["expected no header x-a, got `one`"]),
+                (rule("x-empty", json!({"absent": true})), &["expected no header x-empty, got ``"]),
+            ],
+            &headers,
+            "",
+        );
+    }
+
+    #[test]
+    fn texts_and_sizes_of_bodies() {
+        let rule = |rule: Value| json!({"body": rule});
+        check(
+            &[
+                (rule(json!({"equals": "  Create a Video"})), &[]),
+                (rule(json!({"equals": "Create"})), &["expected the body to be `Create`, got `  Create a Video`"]),
+                (rule(json!({"contains": "Create", "not_contains": "error"})), &[]),
+                (
+                    rule(json!({"contains": "create"})),
+                    &["expected the body to contain `create`; it starts with `Create a Video`"],
+                ),
+                (rule(json!({"not_contains": "Video"})), &["expected the body not to contain `Video`"]),
+                (rule(json!({"matches": "V.d", "not_matches": "x"})), &[]),
+                (
+                    rule(json!({"matches": "x+", "not_matches": "o$"})),
+                    &[
+                        "expected the body to match x+; it starts with `Create a Video`",
+                        "expected the body not to match o$",
+                    ],
+                ),
+                (rule(json!({"size": {"min": "16", "max": "16"}})), &[]),
+                (rule(json!({"size": {"min": "17"}})), &["expected a body of at least 17B, got 16B"]),
+                (rule(json!({"size": {"max": "15"}})), &["expected a body of at most 15B, got 16B"]),
+                (
+                    rule(json!({"json": {"path": "$"}})),
+                    &["expected JSON in the body: expected value at line 1 column 3; it starts with `Create a Video`"],
+                ),
+            ],
+            &[],
+            "  Create a Video",
+        );
+        check(&[(rule(json!({"contains": "x"})), &["expected the body to contain `x`; it is empty"])], &[], "");
+    }
+
+    #[test]
+    fn values_of_json_bodies() {
+        let rule = |rule: Value| json!({"body": {"json": rule}});
+        let document = r#"{"status": "ok", "depth": 12, "ratio": 1.0, "none": null, "jobs": [{"n": 1}, {"n": 5}]}"#;
+        check(
+            &[
+                (rule(json!({"path": "$.status"})), &[]),
+                (rule(json!({"path": "$.none"})), &[]),
+                (rule(json!({"path": "$.missing"})), &["expected a value at $.missing, there is none"]),
+                (rule(json!({"path": "$.status", "equals": "ok"})), &[]),
+                (
+                    rule(json!({"path": "$.status", "equals": "down"})),
+                    &["expected $.status to be \"down\", got \"ok\""],
+                ),
+                (rule(json!({"path": "$.ratio", "equals": 1})), &[]),
+                (rule(json!({"path": "$.depth", "equals": "12"})), &["expected $.depth to be \"12\", got 12"]),
+                (rule(json!({"path": "$.none", "equals": null})), &[]),
+                (rule(json!({"path": "$.status", "equals": null})), &["expected $.status to be null, got \"ok\""]),
+                (rule(json!({"path": "$.status", "matches": "^o.$"})), &[]),
+                (rule(json!({"path": "$.depth", "matches": "^1"})), &[]),
+                (rule(json!({"path": "$.status", "matches": "x"})), &["expected $.status to match x, got \"ok\""]),
+                (rule(json!({"path": "$.depth", "at_least": 12, "at_most": 12.0})), &[]),
+                (
+                    rule(json!({"path": "$.depth", "at_least": 20, "at_most": 30})),
+                    &["expected $.depth to be at least 20 and to be at most 30, got 12"],
+                ),
+                (rule(json!({"path": "$.status", "at_least": 0})), &["expected $.status to be at least 0, got \"ok\""]),
+                // One of the selected values is enough, and it must satisfy everything by itself.
+                (rule(json!({"path": "$.jobs[*].n", "equals": 5})), &[]),
+                (
+                    rule(json!({"path": "$.jobs[*].n", "at_least": 2, "at_most": 4})),
+                    &["expected $.jobs[*].n to be at least 2 and to be at most 4, got 1"],
+                ),
+                (rule(json!({"path": "$.jobs[?@.n > 9]", "absent": true})), &[]),
+                (rule(json!({"path": "$.none", "absent": true})), &[]),
+                (rule(json!({"path": "$.status", "absent": true})), &["expected nothing at $.status, got \"ok\""]),
+            ],
+            &[],
+            document,
+        );
+    }
+
+    #[test]
+    fn transport() {
+        check(
+            &[
+                (json!({"https": true}), &[]),
+                (json!({"https": false}), &["expected the answer in the clear, it came over TLS"]),
+                (json!({"http_version": "1.1"}), &[]),
+                (json!({"http_version": "2"}), &["expected HTTP/2, got HTTP/1.1"]),
+            ],
+            &[],
+            "",
+        );
+    }
+
+    #[test]
+    fn every_breach_is_told_and_a_pattern_is_marked() {
+        let rules = rules(json!({
+            "status": "204", "within": "1s", "headers": {"x-a": {}}, "body": {"contains": "x", "matches": "y"},
+        }));
+        let (head, ()) = hyper::Response::new(()).into_parts();
+        let evidence = Evidence {
+            head: &head,
+            body: b"",
+            size: 0,
+            limit: 0,
+            https: false,
+            certificate_expiry: None,
+            took: Duration::from_secs(2),
+            first_byte: Duration::ZERO,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let breaches = breaches(&rules, &[], &evidence, &Regexes::default());
+        let told: Vec<_> = breaches.iter().map(|breach| (breach.failure.reason, breach.by_regex)).collect();
+        assert_eq!(
+            told,
+            [
+                (Reason::HttpStatus, false),
+                (Reason::Assertion, false),
+                (Reason::Assertion, false),
+                (Reason::Assertion, true),
+                (Reason::Slow, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_judged_as_they_are() {
+        let rules = rules(json!({"body": {"contains": "b", "not_contains": "c", "matches": "b$", "not_matches": "z"}}));
+        let (head, ()) = hyper::Response::new(()).into_parts();
+        let evidence = Evidence {
+            head: &head,
+            body: b"\xffa\xfe\x00b",
+            size: 5,
+            limit: 5,
+            https: false,
+            certificate_expiry: None,
+            took: Duration::ZERO,
+            first_byte: Duration::ZERO,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        assert!(breaches(&rules, &[], &evidence, &Regexes::default()).is_empty());
+        assert_eq!(excerpt(b"\xffa\x1b[2J", 4), "\u{fffd}a\\u{1b}[…");
+    }
+
+    #[test]
+    fn a_body_is_kept_only_for_rules_that_look_at_it() {
+        for (body, wants) in [
+            (json!({}), false),
+            (json!({"size": {"min": "1"}}), false),
+            (json!({"equals": ""}), true),
+            (json!({"contains": "x"}), true),
+            (json!({"not_contains": "x"}), true),
+            (json!({"matches": "x"}), true),
+            (json!({"not_matches": "x"}), true),
+            (json!({"json": {"path": "$"}}), true),
+        ] {
+            assert_eq!(wants_body(&rules(json!({"body": body}))), wants, "{body}");
+        }
+        assert!(!wants_body(&Rules::default()));
+    }
+
+    #[test]
+    fn json_is_counted_outside_of_its_strings() {
+        for (text, count) in
+            [("1", 1), ("[]", 2), ("[1,2,3]", 4), (r#"{"a,[{": "b\"],", "c": {}}"#, 4), (r#""a\\", 1"#, 2)]
+        {
+            assert_eq!(json_values(text.as_bytes()), count, "{text}");
+        }
+        let many = format!("[{}0]", "0,".repeat(30_000));
+        let (reason, detail) = first(json!({"body": {"json": {"path": "$"}}}), 200, &[], &many).unwrap();
+        assert_eq!(reason, Reason::BodyTooLarge);
+        assert_eq!(detail, "the body's JSON of about 30002 values takes too much memory; raise max_body to allow it");
+    }
+
     #[test]
     fn times_and_dates() {
         assert_eq!(
@@ -440,7 +687,14 @@ mod tests {
         let old = [("last-modified", "Wed, 31 Dec 2025 12:00:00 GMT")];
         assert_eq!(first(json!({"modified_within": "13h"}), 200, &old, ""), None);
         assert_eq!(first(json!({"modified_within": "11h"}), 200, &old, "").unwrap().0, Reason::Stale);
-        assert_eq!(first(json!({"modified_within": "11h"}), 200, &[], "").unwrap().0, Reason::Assertion);
+        assert_eq!(
+            first(json!({"modified_within": "11h"}), 200, &[], "").unwrap(),
+            (Reason::Assertion, "expected header last-modified, there is none".to_owned())
+        );
+        assert_eq!(
+            first(json!({"modified_within": "11h"}), 200, &[("last-modified", "yesterday")], "").unwrap(),
+            (Reason::Assertion, "expected a date in header last-modified, got `yesterday`".to_owned())
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Http {
     }
 
     const fn default_max_body() -> ByteSize {
-        ByteSize(4 << 20)
+        ByteSize(3 << 20)
     }
 }
 

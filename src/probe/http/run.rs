@@ -175,7 +175,6 @@ impl HttpProber {
         let port = order.url.port_or_known_default().ok_or_else(nowhere)?;
         let address = self.resolver.address(host, order.is_same_host(), timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, port), timeline).await?;
-        let limit = self.settings.max_body.0.saturating_add(HEADROOM);
         let stream = if order.url.scheme() == "https" {
             let name = order.url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(name.to_owned()).map_err(|_| {
@@ -183,9 +182,9 @@ impl HttpProber {
             })?;
             let now = self.shared.clock.now().as_second();
             let tls = self.tls().as_ref().map_err(Clone::clone)?;
-            Stream::tls(tls.handshake(tcp, name, order.is_same_host(), now, timeline).await?, limit)
+            Stream::tls(tls.handshake(tcp, name, order.is_same_host(), now, timeline).await?, HEADROOM)
         } else {
-            Stream::plain(tcp, limit)
+            Stream::plain(tcp, HEADROOM)
         };
         let http2 = match self.settings.version {
             Version::Auto => stream.chose_http2(),
@@ -251,6 +250,7 @@ impl HttpProber {
             head: &hop.reply.head,
             body: &body.bytes,
             size: body.size,
+            limit: self.settings.max_body.0,
             https: hop.order.url.scheme() == "https",
             certificate_expiry: expiry,
             took: timeline.elapsed(),

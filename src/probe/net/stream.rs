@@ -31,7 +31,9 @@ enum Transport {
 #[derive(Debug)]
 pub struct Watch {
     origin: Instant,
-    limit: u64,
+    /// Bytes that may be read from the start, and that may be read now.
+    headroom: u64,
+    limit: AtomicU64,
     read: AtomicU64,
     /// Nanoseconds from `origin` to the first read since [`Watch::rearm`]; 0 while there was none.
     first: AtomicU64,
@@ -47,7 +49,12 @@ impl Watch {
     /// True when the peer sent more than the bound.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.read() > self.limit
+        self.read() > self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Lets so many more bytes through until [`Watch::rearm`].
+    pub fn allow(&self, more: u64) {
+        self.limit.store(self.headroom.saturating_add(more), Ordering::Relaxed);
     }
 
     /// When the first byte since [`Watch::rearm`] came.
@@ -59,10 +66,11 @@ impl Watch {
         }
     }
 
-    /// Forgets the first byte and the count, for the next request on a reused connection.
+    /// Forgets the first byte, the count and what was allowed, for the next request on a reused connection.
     pub fn rearm(&self) {
         self.first.store(0, Ordering::Relaxed);
         self.read.store(0, Ordering::Relaxed);
+        self.allow(0);
     }
 
     fn count(&self, bytes: usize) {
@@ -77,16 +85,16 @@ impl Watch {
 }
 
 impl Stream {
-    /// Watches a plain connection; reading more than `limit` bytes between two [`Watch::rearm`] is an error.
+    /// Watches a plain connection; reading more than `headroom` bytes, and what [`Watch::allow`] adds, is an error.
     #[must_use]
-    pub fn plain(tcp: TcpStream, limit: u64) -> Self {
-        Self::new(Transport::Plain(tcp), limit)
+    pub fn plain(tcp: TcpStream, headroom: u64) -> Self {
+        Self::new(Transport::Plain(tcp), headroom)
     }
 
     /// Watches a TLS connection.
     #[must_use]
-    pub fn tls(tls: TlsStream<TcpStream>, limit: u64) -> Self {
-        Self::new(Transport::Tls(Box::new(tls)), limit)
+    pub fn tls(tls: TlsStream<TcpStream>, headroom: u64) -> Self {
+        Self::new(Transport::Tls(Box::new(tls)), headroom)
     }
 
     /// The shared watch.
@@ -104,8 +112,10 @@ impl Stream {
         }
     }
 
-    fn new(transport: Transport, limit: u64) -> Self {
-        let watch = Watch { origin: Instant::now(), limit, read: AtomicU64::new(0), first: AtomicU64::new(0) };
+    fn new(transport: Transport, headroom: u64) -> Self {
+        let origin = Instant::now();
+        let (read, first) = (AtomicU64::new(0), AtomicU64::new(0));
+        let watch = Watch { origin, headroom, limit: AtomicU64::new(headroom), read, first };
         Self { transport, watch: Arc::new(watch) }
     }
 }

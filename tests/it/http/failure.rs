@@ -67,12 +67,12 @@ async fn a_close_is_told_by_where_it_came() {
         (
             vec![Act::Hear, say("HTTP/1.1 200")],
             Reason::Network,
-            "the connection was closed by the peer within the answer's headers, after 12 bytes",
+            "the connection was closed by the peer after 12 bytes, before the answer's headers ended",
         ),
         (
             vec![Act::Hear, say("HTTP/1.1 200 OK\r\nx: y\r\n")],
             Reason::Network,
-            "the connection was closed by the peer within the answer's headers, after 23 bytes",
+            "the connection was closed by the peer after 23 bytes, before the answer's headers ended",
         ),
         (
             vec![Act::Hear, say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")],

@@ -154,7 +154,7 @@ async fn a_redirect_to_a_dead_peer_fails_there_and_tells_nothing_of_the_first_an
 }
 
 /// Everything that may hold a credential.
-fn with_credentials(url: String) -> Value {
+fn with_credentials(url: &str) -> Value {
     json!({
         "url": url,
         "auth": {"bearer": "t0ken"},
@@ -171,7 +171,7 @@ fn with_credentials(url: String) -> Value {
 async fn credentials_stay_with_their_origin() {
     let other = Peer::site(|_| ok("")).await;
     let peer = redirecting("302 Found", other.url("/")).await;
-    probe(with_credentials(peer.url("/"))).await.assert_ok();
+    probe(with_credentials(&peer.url("/"))).await.assert_ok();
     let first = peer.request();
     for name in ["authorization", "cookie", "proxy-authorization", "x-key", "x-plain"] {
         assert_eq!(header(&first, name).len(), 1, "{name}: {first}");
@@ -188,7 +188,7 @@ async fn credentials_stay_with_their_origin() {
 #[tokio::test]
 async fn credentials_go_along_within_their_origin_and_do_not_come_back_to_it() {
     let peer = redirecting("302 Found", "/there").await;
-    probe(with_credentials(peer.url("/"))).await.assert_ok();
+    probe(with_credentials(&peer.url("/"))).await.assert_ok();
     assert_eq!(header(&peer.requests()[1], "authorization"), ["Bearer t0ken"]);
     assert_eq!(header(&peer.requests()[1], "x-key"), ["s3cret"]);
 
@@ -197,7 +197,7 @@ async fn credentials_go_along_within_their_origin_and_do_not_come_back_to_it() {
     let other = Peer::site(move |_| answer("302 Found", &[("location", back.get().unwrap().as_str())], "")).await;
     let peer = redirecting("302 Found", other.url("/")).await;
     home.set(peer.url("/there")).unwrap();
-    probe(with_credentials(peer.url("/"))).await.assert_ok();
+    probe(with_credentials(&peer.url("/"))).await.assert_ok();
     assert_eq!(header(&peer.requests()[1], "authorization"), Vec::<&str>::new());
 }
 

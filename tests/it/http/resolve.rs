@@ -11,10 +11,10 @@ use crate::peers::dns::{Dns, Says};
 use crate::peers::probing::{Inspect, attempt, attempt_within, probe, prober};
 use crate::peers::tcp::{Peer, ok};
 
-fn settings(dns: &Dns, peer: &Peer, more: Value) -> Value {
-    let mut resolve = json!({"server": [dns.address.to_string()]});
-    resolve.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"url": format!("http://pika.test:{}/", peer.address.port()), "resolve": resolve})
+/// Settings that ask this server for a name and go to this peer; `more` says more of `resolve`.
+fn settings(dns: &Dns, peer: &Peer, mut more: Value) -> Value {
+    more["server"] = json!([dns.address.to_string()]);
+    json!({"url": format!("http://pika.test:{}/", peer.address.port()), "resolve": more})
 }
 
 async fn asking(says: Says, more: Value) -> ProbeResult {

@@ -110,7 +110,10 @@ async fn a_body_that_is_too_large_says_so_at_the_announcement() {
     let ask = |limit: &str| probe(json!({"url": peer.url("/"), "max_body": limit}));
     ask("100").await.assert_ok();
     let result = ask("99").await;
-    assert_eq!(result.assert_failed(Reason::BodyTooLarge, Blame::Target), "the body is larger than max_body, 99B");
+    assert_eq!(
+        result.assert_failed(Reason::BodyTooLarge, Blame::Target),
+        "the body as announced is larger than max_body, 99B"
+    );
     assert_eq!(result.findings.measure("status"), Some(200.0), "what the head said is kept");
 }
 
@@ -120,6 +123,6 @@ async fn a_bad_status_counts_for_more_than_its_broken_body() {
     let result = probe(json!({"url": peer.url("/"), "max_body": "99"})).await;
     assert_eq!(
         result.assert_failed(Reason::Unavailable, Blame::Target),
-        "expected status 2xx, got 503 Service Unavailable; also, the body is larger than max_body, 99B"
+        "expected status 2xx, got 503 Service Unavailable; also, the body as announced is larger than max_body, 99B"
     );
 }

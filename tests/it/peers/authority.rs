@@ -8,49 +8,50 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// Signs certificates.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// A certificate with its key and what stands between it and the root.
-pub struct Identity {
-    pub chain: Vec<CertificateDer<'static>>,
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
 }
 
 impl Authority {
     /// A root of this name.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let issuer = CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
     }
 
     /// An authority below this one.
-    pub fn intermediate(&self, name: &str) -> Self {
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         Self { issuer: CertifiedIssuer::signed_by(authority_params(name), key, &self.issuer).unwrap() }
     }
 
     /// The certificate in PEM, for `tls.ca`.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// The certificate.
-    pub fn certificate(&self) -> CertificateDer<'static> {
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
     }
 
     /// A certificate for these names, valid now, with an ECDSA P-256 key.
-    pub fn issue(&self, names: &[&str]) -> Identity {
+    pub(crate) fn issue(&self, names: &[&str]) -> Identity {
         self.issue_with(names, &rcgen::PKCS_ECDSA_P256_SHA256, |_| {})
     }
 
     /// A certificate that `change` makes special.
-    pub fn issue_with(
+    pub(crate) fn issue_with(
         &self,
         names: &[&str],
         algorithm: &'static SignatureAlgorithm,
@@ -66,14 +67,14 @@ impl Authority {
 
 impl Identity {
     /// A certificate signed by its own key.
-    pub fn self_signed(names: &[&str]) -> Self {
+    pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names).self_signed(&key).unwrap();
         Self { chain: vec![certificate.der().clone()], key }
     }
 
     /// A self-signed certificate that also says it is an authority, as `openssl req -x509` makes it.
-    pub fn self_signed_authority(names: &[&str]) -> Self {
+    pub(crate) fn self_signed_authority(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = params(names);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -82,28 +83,32 @@ impl Identity {
     }
 
     /// The chain in PEM.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         let pem = |der: &CertificateDer<'_>| pem("CERTIFICATE", der);
         self.chain.iter().map(pem).collect()
     }
 
     /// The private key in PEM.
-    pub fn key_pem(&self) -> String {
+    pub(crate) fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
     /// A server with this identity that offers these application protocols.
-    pub fn server(&self, alpn: &[&str]) -> ServerConfig {
+    pub(crate) fn server(&self, alpn: &[&str]) -> ServerConfig {
         self.server_of(&[&rustls::version::TLS13, &rustls::version::TLS12], None, alpn)
     }
 
     /// A server that speaks TLS 1.2 only.
-    pub fn old_server(&self) -> ServerConfig {
+    pub(crate) fn old_server(&self) -> ServerConfig {
         self.server_of(&[&rustls::version::TLS12], None, &[])
     }
 
     /// A server that wants a client certificate signed by `clients`.
-    pub fn mutual_server(&self, clients: &Authority, version: &'static SupportedProtocolVersion) -> ServerConfig {
+    pub(crate) fn mutual_server(
+        &self,
+        clients: &Authority,
+        version: &'static SupportedProtocolVersion,
+    ) -> ServerConfig {
         self.server_of(&[version], Some(clients), &[])
     }
 
@@ -120,13 +125,18 @@ impl Identity {
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(authority.certificate()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .build()
+                    .unwrap();
                 builder.with_client_cert_verifier(verifier)
             }
             None => builder.with_no_client_auth(),
         };
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
-        let mut config = builder.with_single_cert(self.chain.clone(), key).unwrap();
+        // `with_single_cert` would check the certificate, which a test may want to be absurd.
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let certified = CertifiedKey::new(self.chain.clone(), key);
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config
     }

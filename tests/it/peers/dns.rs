@@ -10,16 +10,16 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 /// A DNS server; it ends when it is dropped.
-pub struct Dns {
+pub(crate) struct Dns {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     questions: Arc<AtomicUsize>,
     _task: JoinSet<()>,
 }
 
 /// How every question is answered.
 #[derive(Debug, Clone)]
-pub enum Says {
+pub(crate) enum Says {
     /// With these addresses, as far as the question asks for their family.
     Addresses(Vec<Ipv4Addr>, Vec<Ipv6Addr>),
     /// With this response code and nothing else: 2 is SERVFAIL, 3 NXDOMAIN, 5 REFUSED.
@@ -32,7 +32,7 @@ pub enum Says {
 
 impl Dns {
     /// A server that answers so.
-    pub async fn saying(says: Says) -> Self {
+    pub(crate) async fn saying(says: Says) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let questions = Arc::new(AtomicUsize::new(0));
@@ -52,12 +52,12 @@ impl Dns {
     }
 
     /// A server whose names all have this IPv4 address.
-    pub async fn pointing_to(address: Ipv4Addr) -> Self {
+    pub(crate) async fn pointing_to(address: Ipv4Addr) -> Self {
         Self::saying(Says::Addresses(vec![address], Vec::new())).await
     }
 
     /// Questions heard so far.
-    pub fn questions(&self) -> usize {
+    pub(crate) fn questions(&self) -> usize {
         self.questions.load(Ordering::Relaxed)
     }
 }

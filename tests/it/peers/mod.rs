@@ -2,8 +2,9 @@
 //!
 //! Nothing here judges; the tests do.
 
-pub mod authority;
-pub mod dns;
-pub mod probing;
-pub mod settings;
-pub mod tcp;
+pub(crate) mod authority;
+pub(crate) mod dns;
+pub(crate) mod http2;
+pub(crate) mod probing;
+pub(crate) mod settings;
+pub(crate) mod tcp;

@@ -14,24 +14,24 @@ use forewarn::probe::net::shared::Shared;
 use serde_json::{Value, json};
 
 /// The prober of these settings. Unless they say how to resolve names, it uses IPv4, where the peers listen.
-pub fn prober(mut settings: Value) -> Arc<dyn Prober> {
+pub(crate) fn prober(mut settings: Value) -> Arc<dyn Prober> {
     settings.as_object_mut().unwrap().entry("resolve").or_insert_with(|| json!({"family": "ipv4"}));
     let settings: Http = super::settings::read(settings).unwrap();
     Arc::new(settings).prober(&Arc::new(Shared::new(Clock::system())))
 }
 
 /// One attempt with the settings, within ten seconds.
-pub async fn probe(settings: Value) -> ProbeResult {
+pub(crate) async fn probe(settings: Value) -> ProbeResult {
     attempt(&*prober(settings)).await
 }
 
 /// One more attempt, within ten seconds.
-pub async fn attempt(prober: &dyn Prober) -> ProbeResult {
+pub(crate) async fn attempt(prober: &dyn Prober) -> ProbeResult {
     attempt_within(prober, Duration::from_secs(10)).await
 }
 
 /// One attempt with a deadline.
-pub async fn attempt_within(prober: &dyn Prober, timeout: Duration) -> ProbeResult {
+pub(crate) async fn attempt_within(prober: &dyn Prober, timeout: Duration) -> ProbeResult {
     let clock = Clock::system();
     let order = Order {
         identity: Identity {
@@ -48,7 +48,7 @@ pub async fn attempt_within(prober: &dyn Prober, timeout: Duration) -> ProbeResu
 }
 
 /// What a test asks of a result.
-pub trait Inspect {
+pub(crate) trait Inspect {
     /// The failure of a failed attempt.
     fn failed(&self) -> &Failure;
     /// The failure of a degraded attempt.

@@ -11,7 +11,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
 
 /// Reads settings. `{"$shown": …, "value": …}` stands for a text that was expanded from `${env:…}`.
-pub fn read<'de, T: Deserialize<'de>>(json: Value) -> Result<T, Error> {
+pub(crate) fn read<'de, T: Deserialize<'de>>(json: Value) -> Result<T, Error> {
     T::deserialize(Settings(json))
 }
 
@@ -60,7 +60,7 @@ impl<'de> Deserializer<'de> for Settings {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Settings {
+impl IntoDeserializer<'_, Error> for Settings {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

@@ -24,31 +24,35 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// A listening peer; it and its connections end when it is dropped.
-pub struct Peer {
+pub(crate) struct Peer {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
     _tasks: JoinSet<()>,
 }
 
 /// What a peer does with each connection.
 #[derive(Clone)]
-pub enum Script {
+pub(crate) enum Script {
     /// Plays the acts, then closes.
     Acts(Arc<[Act]>),
     /// Answers HTTP/1.1 requests: from the request's text to the bytes of the answer.
-    Http1(Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>),
+    Http1(Arc<Answering>),
     /// Answers HTTP/2 requests.
     Http2(Arc<dyn Fn(Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync>),
 }
 
+type Answering = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+
 /// One thing that a scripted peer does on a connection.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     /// Reads a request's head.
     Hear,
     /// Reads this many bytes.
     Take(usize),
+    /// Reads HTTP/2 up to and including the frame with the request's headers.
+    HearFrames,
     /// Sends these bytes.
     Say(Vec<u8>),
     /// Sends these bytes over and over, until the client has gone.
@@ -62,34 +66,30 @@ pub enum Act {
 }
 
 /// An [`Act::Say`] of text or bytes.
-pub fn say(bytes: impl Into<Vec<u8>>) -> Act {
+pub(crate) fn say(bytes: impl Into<Vec<u8>>) -> Act {
     Act::Say(bytes.into())
 }
 
 /// A complete HTTP/1.1 answer with a `content-length`.
-pub fn answer(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut out = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        out += &format!("{name}: {value}\r\n");
-    }
-    let mut out = (out + "\r\n").into_bytes();
-    out.extend_from_slice(body);
-    out
+    let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{}\r\n", body.len(), headers.concat());
+    [head.as_bytes(), body].concat()
 }
 
 /// A 200 with this body.
-pub fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     answer("200 OK", &[], body)
 }
 
 /// The path of a request's text, with its query.
-pub fn path(request: &str) -> &str {
+pub(crate) fn path(request: &str) -> &str {
     request.split(' ').nth(1).unwrap_or_default()
 }
 
 /// The values of a header in a request's text, whose names are compared ignoring case.
-pub fn header<'request>(request: &'request str, name: &str) -> Vec<&'request str> {
+pub(crate) fn header<'request>(request: &'request str, name: &str) -> Vec<&'request str> {
     let lines = request.split("\r\n").skip(1).take_while(|line| !line.is_empty());
     let pairs = lines.filter_map(|line| line.split_once(": "));
     pairs.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
@@ -105,22 +105,25 @@ struct Seen {
 
 impl Peer {
     /// Plays the acts on each connection.
-    pub async fn playing(acts: impl Into<Vec<Act>>) -> Self {
+    pub(crate) async fn playing(acts: impl Into<Vec<Act>>) -> Self {
         Self::start(None, Script::Acts(acts.into().into())).await
     }
 
     /// Answers HTTP/1.1 requests; keeps connections open except after an answer with `connection: close`.
-    pub async fn site(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn site(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start(None, Script::Http1(Arc::new(answer))).await
     }
 
     /// As [`Self::site`], over TLS.
-    pub async fn secure_site(config: ServerConfig, answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn secure_site(
+        config: ServerConfig,
+        answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         Self::start(Some(config), Script::Http1(Arc::new(answer))).await
     }
 
     /// Follows the script on each connection, after a TLS handshake where there is a `config`.
-    pub async fn start(config: Option<ServerConfig>, script: Script) -> Self {
+    pub(crate) async fn start(config: Option<ServerConfig>, script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -145,34 +148,34 @@ impl Peer {
     }
 
     /// `http://` and the address, with a path.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// `https://localhost` with the port, and a path.
-    pub fn secure_url(&self, path: &str) -> String {
+    pub(crate) fn secure_url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.address.port())
     }
 
     /// Connections accepted so far.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::Relaxed)
     }
 
     /// The texts of the HTTP/1.1 requests heard so far.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.requests.lock().unwrap().clone()
     }
 
     /// The text of the only request heard.
-    pub fn request(&self) -> String {
+    pub(crate) fn request(&self) -> String {
         let mut requests = self.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests.remove(0)
     }
 
     /// Waits until so many connections have ended.
-    pub async fn ended(&self, count: usize) {
+    pub(crate) async fn ended(&self, count: usize) {
         loop {
             let notified = self.seen.end.notified();
             if *self.seen.ended.lock().unwrap() >= count {
@@ -236,16 +239,13 @@ async fn perform(line: &mut dyn Line, act: &Act, seen: &Seen) -> io::Result<()> 
             let mut bytes = vec![0; *count];
             line.read_exact(&mut bytes).await.map(drop)
         }
+        Act::HearFrames => hear_frames(line).await,
         Act::Say(bytes) => send(line, bytes).await,
-        Act::Repeat(bytes) => loop {
-            send(line, bytes).await?;
-        },
-        Act::Drip(bytes) => loop {
-            for byte in bytes {
-                send(line, &[*byte]).await?;
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        },
+        Act::Repeat(bytes) => repeat(line, &[bytes], Duration::ZERO).await,
+        Act::Drip(bytes) => {
+            let bytes: Vec<_> = bytes.chunks(1).collect();
+            repeat(line, &bytes, Duration::from_millis(1)).await
+        }
         Act::Hang => hear_out(line).await,
         Act::Reset => {
             // What was sent must have been taken, for a reset overtakes it.
@@ -255,18 +255,52 @@ async fn perform(line: &mut dyn Line, act: &Act, seen: &Seen) -> io::Result<()> 
     }
 }
 
+/// Sends the pieces over and over, and takes what comes, until the client has gone.
+async fn repeat(line: &mut dyn Line, pieces: &[impl AsRef<[u8]>], pause: Duration) -> io::Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(line);
+    let sending = async {
+        loop {
+            for piece in pieces {
+                writer.write_all(piece.as_ref()).await?;
+                writer.flush().await?;
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        sent = sending => sent,
+        heard = hear_out(&mut reader) => heard,
+    }
+}
+
 async fn send(line: &mut dyn Line, bytes: &[u8]) -> io::Result<()> {
     line.write_all(bytes).await?;
     line.flush().await
 }
 
-async fn hear_out(line: &mut dyn Line) -> io::Result<()> {
+/// RFC 9113 §3.4 and §4.1: a preface of 24 bytes, then frames of 3 bytes length, type, flags, 4 bytes stream, payload.
+async fn hear_frames(line: &mut dyn Line) -> io::Result<()> {
+    line.read_exact(&mut [0; 24]).await?;
+    loop {
+        let mut head = [0; 9];
+        line.read_exact(&mut head).await?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        line.read_exact(&mut payload).await?;
+        if head[3] == 1 {
+            return Ok(());
+        }
+    }
+}
+
+async fn hear_out(line: &mut (impl AsyncRead + Unpin + ?Sized)) -> io::Result<()> {
     let mut scrap = [0; 1024];
     while line.read(&mut scrap).await? > 0 {}
     Ok(())
 }
 
-async fn serve(line: &mut dyn Line, answer: &(dyn Fn(&str) -> Vec<u8> + Send + Sync), seen: &Seen) -> io::Result<()> {
+async fn serve(line: &mut dyn Line, answer: &Answering, seen: &Seen) -> io::Result<()> {
     while let Some(request) = hear(line, seen).await? {
         let answer = answer(&request);
         send(line, &answer).await?;

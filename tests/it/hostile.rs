@@ -1,1 +1,0 @@
-//! The `http` probe against peers that do not behave.
