@@ -20,7 +20,14 @@ impl Timeline {
     /// A timeline that starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now(), open: None, findings: Findings::default() }
+        // Room for what a usual attempt learns, so that the vectors do not grow piece by piece.
+        let findings = Findings {
+            phases: Vec::with_capacity(5),
+            measures: Vec::with_capacity(12),
+            facts: Vec::with_capacity(4),
+            steps: Vec::with_capacity(6),
+        };
+        Self { start: Instant::now(), open: None, findings }
     }
 
     /// When the attempt started.

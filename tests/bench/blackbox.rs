@@ -174,7 +174,7 @@ impl Site {
         let (http, https) = (free_port(), free_port());
         let root = folder.display();
         let config = format!(
-            "daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;\n\
+            "daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/error.log;\n\
              events {{ worker_connections 4096; }}\n\
              http {{ access_log off; ssl_session_cache off; ssl_session_tickets off; ssl_protocols TLSv1.3;\n\
              client_body_temp_path {root}/a; proxy_temp_path {root}/b; fastcgi_temp_path {root}/c;\n\

@@ -189,7 +189,7 @@ impl Site {
             .unwrap();
         }
         let config = format!(
-            "daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;\n\
+            "daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/error.log;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; client_body_temp_path {root}/a; proxy_temp_path {root}/b;\n\
              fastcgi_temp_path {root}/c; uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;\n{servers}}}\n"
