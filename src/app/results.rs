@@ -81,3 +81,51 @@ fn log(result: &ProbeResult) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::measure::Kind;
+    use crate::model::outcome::Failure;
+    use crate::model::result::{Findings, Trigger};
+    use std::time::Duration;
+
+    static KIND: Kind =
+        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+
+    fn result(outcome: Outcome) -> ProbeResult {
+        ProbeResult {
+            identity: Identity {
+                probe: "pika-web".parse().unwrap(),
+                surface: "pika/web".parse().unwrap(),
+                region: "eu".into(),
+            },
+            kind: &KIND,
+            trigger: Trigger::Schedule,
+            scheduled_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            lag: Duration::ZERO,
+            took: Duration::from_millis(1),
+            timeout: Duration::from_secs(10),
+            outcome,
+            findings: Findings::default(),
+        }
+    }
+
+    #[test]
+    fn changes_are_news_and_repeats_are_not() {
+        let results = Results::new(Arc::new(Metrics::new(&[&KIND], &[]).unwrap()), None);
+        let failed = |reason| result(Outcome::Failed(Failure::new(reason, "why")));
+        assert!(!results.is_change(&result(Outcome::Ok)), "a first ok");
+        assert!(results.is_change(&failed(Reason::Timeout)));
+        assert!(!results.is_change(&failed(Reason::Timeout)), "the same again");
+        assert!(results.is_change(&failed(Reason::Dns)), "another reason");
+        assert!(results.is_change(&result(Outcome::Ok)));
+
+        assert!(results.is_change(&failed(Reason::Dns)));
+        results.keep_only(&HashSet::from([&"pika-web".parse().unwrap()]));
+        assert!(!results.is_change(&failed(Reason::Dns)), "still loaded, still known");
+        results.keep_only(&HashSet::new());
+        assert!(results.is_change(&failed(Reason::Dns)), "removed and forgotten");
+    }
+}

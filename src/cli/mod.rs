@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, schema};
 use crate::config::plan::Plan;
 use crate::config::problem::{Problem, Problems};
+use crate::config::{self, schema};
 
 /// Runs the command that the process's arguments name.
 #[must_use]
@@ -57,18 +57,40 @@ struct Arguments {
 
 /// What holds for every command.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// Where metrics and the API are served, instead of `agent.listen`.
-    #[arg(long, global = true, env = "FOREWARN_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, global = true, env = "FOREWARN_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
     listen: Option<std::net::SocketAddr>,
     /// How log lines look.
-    #[arg(long, global = true, env = "FOREWARN_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "FOREWARN_LOG_FORMAT",
+        hide_env_values = true,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: logging::Format,
     /// The least important log lines to write: error, warn, info, debug or trace.
-    #[arg(long, global = true, env = "FOREWARN_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        env = "FOREWARN_LOG_LEVEL",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
     log_level: tracing::Level,
     /// When to use colours.
-    #[arg(long, global = true, env = "FOREWARN_COLOR", value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        env = "FOREWARN_COLOR",
+        hide_env_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     color: Colour,
 }
 

@@ -6,26 +6,30 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::bounded::printable;
 use crate::base::duration::shown;
 use crate::model::outcome::Outcome;
 use crate::model::result::{ProbeResult, Step};
+use crate::probe::http::kind;
+use crate::probe::net;
 
 /// Draws `result` for a terminal of `width` columns, with ANSI styles (the printer strips them where they do not belong).
 #[must_use]
 pub(super) fn render(result: &ProbeResult, width: usize) -> String {
     let mut out = String::new();
-    header(&mut out, result);
+    let width = width.clamp(40, 160);
+    header(&mut out, result, width);
     let layout = Layout::new(result, width);
     for step in &result.findings.steps {
-        layout.row(&mut out, step, result.took);
+        layout.step(&mut out, step, result);
     }
-    facts(&mut out, result, width);
+    learned(&mut out, result, width);
     out
 }
 
-fn header(out: &mut String, result: &ProbeResult) {
+fn header(out: &mut String, result: &ProbeResult, width: usize) {
     let identity = &result.identity;
     let (glyph, style) = match result.outcome {
         Outcome::Ok => ("✓", OK),
@@ -40,7 +44,14 @@ fn header(out: &mut String, result: &ProbeResult) {
     let took = shown(result.took);
     line(out, &format!("{style}{glyph} {}{style:#} in {BOLD}{took}{BOLD:#}", result.outcome.as_str()));
     if let Some(failure) = result.outcome.failure() {
-        line(out, &format!("  {style}{}{style:#} {DIM}({}){DIM:#} {}", failure.reason, failure.blame, failure.detail));
+        let (reason, blame) = (failure.reason, failure.blame);
+        let plain = format!("{reason} ({blame}) ");
+        for part in wrapped(&format!("{plain}{}", failure.detail), width - 2) {
+            match part.strip_prefix(&plain) {
+                Some(rest) => line(out, &format!("  {style}{reason}{style:#} {DIM}({blame}){DIM:#} {rest}")),
+                None => line(out, &format!("  {part}")),
+            }
+        }
     }
     out.push('\n');
 }
@@ -54,7 +65,6 @@ struct Layout {
 
 impl Layout {
     fn new(result: &ProbeResult, width: usize) -> Self {
-        let width = width.clamp(40, 160);
         let name = result.findings.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).max(10);
         // Two spaces, name, a space, eight for the time, two spaces, bar, two spaces, detail.
         let rest = width.saturating_sub(name + 15);
@@ -62,25 +72,34 @@ impl Layout {
         Self { name, bar, detail: rest.saturating_sub(bar).max(12) }
     }
 
-    fn row(&self, out: &mut String, step: &Step, whole: Duration) {
+    fn step(&self, out: &mut String, step: &Step, result: &ProbeResult) {
+        if is_note(step) {
+            // What failed the attempt stands above; what else was wrong stands here.
+            if !result.outcome.failure().is_some_and(|failure| failure.detail.starts_with(&step.detail)) {
+                self.note(out, step);
+            }
+        } else {
+            self.phase(out, step, result.took);
+        }
+    }
+
+    fn note(&self, out: &mut String, step: &Step) {
+        let style = match step.name {
+            "expect" => BAD,
+            "warn" => WARN,
+            _ => DIM,
+        };
+        let width = self.name;
+        let mut name = step.name;
+        for part in wrapped(&step.detail, self.bar + self.detail + 12) {
+            line(out, &format!("  {style}{name:<width$}{style:#} {part}"));
+            name = "";
+        }
+    }
+
+    fn phase(&self, out: &mut String, step: &Step, whole: Duration) {
         let Self { name: name_width, bar: bar_width, detail: detail_width } = *self;
         let detail = printable(&step.detail, detail_width.saturating_sub(1));
-        if is_note(step) {
-            let style = match step.name {
-                "expect" => BAD,
-                "warn" => WARN,
-                _ => DIM,
-            };
-            line(
-                out,
-                &format!(
-                    "  {style}{:<name_width$}{style:#} {}",
-                    step.name,
-                    printable(&step.detail, bar_width + detail_width + 10)
-                ),
-            );
-            return;
-        }
         let (before, filled) = place(step, whole, bar_width);
         let bar = format!("{}{BAR}{}{BAR:#}", " ".repeat(before), "█".repeat(filled));
         let padding = " ".repeat(bar_width.saturating_sub(before + filled));
@@ -110,27 +129,60 @@ fn place(step: &Step, whole: Duration, columns: usize) -> (usize, usize) {
     (before, end - before)
 }
 
-fn facts(out: &mut String, result: &ProbeResult, width: usize) {
+/// The numbers and texts of the result, one a line.
+fn learned(out: &mut String, result: &ProbeResult, width: usize) {
     let findings = &result.findings;
-    if findings.facts.is_empty() && findings.measures.is_empty() {
-        return;
-    }
+    let measures = findings.measures.iter().filter(|(key, _)| !FOR_PROGRAMS.contains(key));
+    let measures = measures.map(|(key, value)| (*key, value.to_string()));
+    let rows: Vec<_> = measures.chain(findings.facts.iter().cloned()).collect();
+    let Some(column) = rows.iter().map(|(key, _)| key.len()).max() else { return };
+    let room = width.saturating_sub(column + 4);
     out.push('\n');
-    let keys = findings.facts.iter().map(|(key, _)| key).chain(findings.measures.iter().map(|(key, _)| key));
-    let column = keys.map(|key| key.len()).max().unwrap_or(0);
-    let room = width.clamp(40, 160).saturating_sub(column + 4);
-    for (key, text) in &findings.facts {
-        line(out, &format!("  {DIM}{key:<column$}{DIM:#} {}", printable(text, room)));
+    for (key, text) in rows {
+        line(out, &format!("  {DIM}{key:<column$}{DIM:#} {}", printable(&text, room)));
     }
-    for (key, value) in &findings.measures {
-        line(out, &format!("  {DIM}{key:<column$}{DIM:#} {value}"));
+}
+
+/// `text` in lines of at most `width` columns, broken between words where that is possible.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive(' ') {
+        let columns = word.trim_end().width();
+        if used > 0 && used + columns > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        for c in word.chars() {
+            let columns = c.width().unwrap_or(0);
+            if used + columns > width && c != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(c);
+            }
+            used += columns;
+        }
     }
+    lines
 }
 
 fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}", text.trim_end());
 }
+
+/// Measures that say in numbers, for metrics, what a fact, the outcome or the chart says already.
+const FOR_PROGRAMS: [&str; 7] = [
+    net::IP_PROTOCOL,
+    net::IP_HASH,
+    net::CERTIFICATE_EXPIRY,
+    kind::CONTENT_LENGTH,
+    kind::HTTPS,
+    kind::HTTP_VERSION,
+    kind::FAILED_DUE_TO_REGEX,
+];
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -168,16 +220,22 @@ mod tests {
             lag: Duration::ZERO,
             took: Duration::from_millis(400),
             timeout: Duration::from_secs(10),
-            outcome: Outcome::Failed(Failure::new(Reason::Unavailable, "expected status 2xx, got 503")),
+            outcome: Outcome::Failed(Failure::new(Reason::Unavailable, "expected status 2xx, got 503 (and 1 more)")),
             findings: Findings {
                 phases: Vec::new(),
-                measures: vec![("status", 503.0)],
+                measures: vec![("status", 503.0), ("https", 0.0)],
                 facts: vec![("remote", "127.0.0.1:80".to_owned())],
                 steps: vec![
                     step("connect", 0, 100, "127.0.0.1:80"),
                     step("processing", 100, 299, "HTTP/1.1 503 Service Unavailable"),
                     step("transfer", 399, 1, "12B"),
                     step("expect", 400, 0, "expected status 2xx, got 503"),
+                    step(
+                        "expect",
+                        400,
+                        0,
+                        "expected the body to contain `Create`; it starts with `<html><h1>503 Service Unavailable</h1>`",
+                    ),
                 ],
             },
         }
@@ -189,24 +247,31 @@ mod tests {
         let expected = "\
 pika-web http pika/web from eu
 ✗ failed in 400ms
-  unavailable (target) expected status 2xx, got 503
+  unavailable (target) expected status 2xx, got 503 (and 1 more)
 
   connect       100ms  ███████                      127.0.0.1:80
   processing    299ms         ████████████████████  HTTP/1.1 503 Service Unavai…
   transfer     1.00ms                            █  12B
-  expect     expected status 2xx, got 503
+  expect     expected the body to contain `Create`; it starts with
+             `<html><h1>503 Service Unavailable</h1>`
 
-  remote 127.0.0.1:80
   status 503
+  remote 127.0.0.1:80
 ";
         assert_eq!(plain, expected, "\n{plain}");
     }
 
     #[test]
     fn no_width_panics_and_no_line_is_wider() {
+        let mut result = result();
+        let long = format!("expected 漢字 and {}, got none of it", "x".repeat(300));
+        result.outcome = Outcome::Failed(Failure::new(Reason::Assertion, long.clone()));
+        result.findings.steps.push(step("expect", 400, 0, &format!("also {long}")));
         for width in 0..200 {
-            let plain = anstream::adapter::strip_str(&render(&result(), width)).to_string();
-            assert!(plain.lines().all(|line| line.chars().count() <= width.clamp(70, 160)), "{width}\n{plain}");
+            let plain = anstream::adapter::strip_str(&render(&result, width)).to_string();
+            assert!(plain.lines().all(|line| line.width() <= width.clamp(50, 160)), "{width}\n{plain}");
+            let words = plain.split_whitespace().collect::<String>();
+            assert!(words.contains(&long.replace(' ', "")), "all of the failure is told\n{plain}");
         }
     }
 }

@@ -76,7 +76,8 @@ impl Rules {
 
     /// The first thing about the reply that does not hold.
     fn missing(&self, reply: &str, shared: &Shared) -> Option<String> {
-        let matches = |pattern: &Pattern| shared.regexes.compiled(pattern).is_some_and(|regex| regex.is_match(reply.as_bytes()));
+        let matches =
+            |pattern: &Pattern| shared.regexes.compiled(pattern).is_some_and(|regex| regex.is_match(reply.as_bytes()));
         let text = self.contains.iter().find(|part| !reply.contains(part.expose()));
         let text = text.map(|part| format!("to contain `{}`", printable(part.shown(), 100)));
         text.or_else(|| {

@@ -4,7 +4,9 @@
 //! guessed time: [`until`] waits for what must come true, and fails when it does not.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails, in its helpers too")]
+#![allow(clippy::float_cmp, reason = "what is compared are counts, codes and flags")]
 
+mod commands;
 mod demo;
 mod listener;
 mod nginx;

@@ -1,5 +1,6 @@
 //! The whole way: nginx is probed, the agent is scraped by a real Prometheus, and Prometheus is asked what it knows.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -86,9 +87,8 @@ fn configuration(nginx: &Nginx) -> String {
         let (scheme, port) = if is_tls { ("https", nginx.tls_port) } else { ("http", nginx.port) };
         let timeout = if name == "slow" { "timeout: 500ms, " } else { "" };
         let rest = "resolve: {pin: 127.0.0.1}, tls: {ca: \"${file:ca.pem}\"}";
-        text += &format!(
-            "  - {{name: {name}, surface: pika/web, {timeout}http: {{url: \"{scheme}://{name}.test:{port}/\", {rest}}}}}\n"
-        );
+        let http = format!("http: {{url: \"{scheme}://{name}.test:{port}/\", {rest}}}");
+        let _ = writeln!(text, "  - {{name: {name}, surface: pika/web, {timeout}{http}}}");
     }
     text
 }
@@ -130,7 +130,7 @@ async fn a_prometheus_that_scrapes_the_agent_knows_what_the_probes_saw() {
     assert_promtool_is_silent(&agent.metrics().await.0).await;
 }
 
-/// Nothing about the scrapes themselves is amiss, and they are in OpenMetrics.
+/// Nothing about the scrapes themselves is amiss, and they are in `OpenMetrics`.
 async fn assert_scraped_well(prometheus: &Prometheus) {
     let targets = prometheus.api("targets", &[]).await.unwrap();
     let target = &targets["activeTargets"][0];
