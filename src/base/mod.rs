@@ -6,6 +6,7 @@ pub mod bounded;
 pub mod clock;
 pub mod duration;
 pub mod hash;
+pub mod json;
 pub mod many;
 pub mod parse;
 pub mod secret;

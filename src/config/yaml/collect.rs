@@ -236,6 +236,7 @@ mod tests {
     use super::super::Source;
     use super::*;
     use crate::base::duration::HumanDuration;
+    use crate::base::json::Json;
     use crate::base::many::Many;
     use crate::base::secret::{Secret, Text};
 
@@ -252,6 +253,7 @@ mod tests {
         choice: Option<Choice>,
         pair: Option<(u8, bool)>,
         any: Option<serde_json::Value>,
+        json: Option<Json>,
         checked: Option<Checked>,
     }
 
@@ -308,7 +310,8 @@ mod tests {
     fn what_is_right_is_read() {
         let (value, problems) = read(
             "span: 5s\nmany: 3\ntext: a ${env:X}\nsecret: b\nmap: {a: -1, b: 0x10}\nchoice: {keys: {a: 1}}\n\
-             pair: [\"${env:FIVE}\", true]\nany: {n: 1, t: \"1\", e: ${env:FIVE}, l: [1.5, null]}\n"
+             pair: [\"${env:FIVE}\", true]\nany: {n: 1, t: \"1\", e: ${env:FIVE}, l: [1.5, null]}\n\
+             json: {n: 1, keys: [\"Key ${env:LONG}\", null]}\n"
                 .replace("e: ${env:FIVE}", "e: \"${env:FIVE}\"")
                 .as_str(),
         );
@@ -319,6 +322,9 @@ mod tests {
         assert_eq!(value.map, BTreeMap::from([("a".to_owned(), -1), ("b".to_owned(), 16)]));
         assert_eq!(value.choice, Some(Choice::Keys { a: 1 }));
         assert_eq!(value.pair, Some((5, true)));
+        let json = value.json.unwrap();
+        assert_eq!(json.expose(), serde_json::json!({"n": 1, "keys": ["Key hunter2", null]}));
+        assert_eq!(json.shown(), serde_json::json!({"n": 1, "keys": ["Key ${env:LONG}", null]}));
         assert_eq!(value.any, Some(serde_json::json!({"n": 1, "t": "1", "e": "5", "l": [1.5, null]})));
     }
 

@@ -12,6 +12,7 @@ use super::collect::Item;
 use super::fail::{Failure, plainly};
 use super::scalar::Core;
 use super::{NodeId, Scalar, Value};
+use crate::base::json::JSON;
 use crate::base::many::MANY;
 use crate::base::secret::EXPANDED;
 use crate::config::suggest;
@@ -203,6 +204,10 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
                     _ => visitor.visit_borrowed_str(text),
                 }
             }
+            JSON => match self.value() {
+                Value::Scalar(scalar) if scalar.secret => visitor.visit_some(self),
+                _ => visitor.visit_newtype_struct(self),
+            },
             MANY => match self.value() {
                 Value::Sequence(ids) => visitor.visit_seq(self.elements(ids)),
                 _ => visitor.visit_newtype_struct(self),

@@ -14,6 +14,7 @@ use super::rules::{BodyRule, JsonRule, Rules, SizeRule, StatusRange, TextRule, W
 use crate::base::bounded::printable;
 use crate::base::clock::Timestamp;
 use crate::base::duration::{HumanDuration, shown};
+use crate::base::json::Json;
 use crate::base::secret::Text;
 use crate::base::size::ByteSize;
 use crate::model::outcome::Failure;
@@ -240,9 +241,10 @@ impl Court<'_> {
             return;
         };
         let regex = rule.matches.as_ref().and_then(|pattern| self.regexes.compiled(pattern));
+        let wanted_value = rule.equals.as_ref().map(Json::expose);
         let number = |value: &Value, holds: &dyn Fn(f64) -> bool| value.as_f64().is_some_and(holds);
         let holds = |value: &&Value| {
-            rule.equals.as_ref().is_none_or(|wanted| equal(wanted, value))
+            wanted_value.as_ref().is_none_or(|wanted| equal(wanted, value))
                 && regex.as_ref().is_none_or(|regex| regex.is_match(plain(value).as_bytes()))
                 && rule.at_least.is_none_or(|least| number(value, &|value| value >= least))
                 && rule.at_most.is_none_or(|most| number(value, &|value| value <= most))
@@ -375,7 +377,7 @@ fn plain(value: &Value) -> String {
 
 fn wanted(rule: &JsonRule) -> String {
     let parts = [
-        rule.equals.as_ref().map(|value| format!("to be {}", json_excerpt(value))),
+        rule.equals.as_ref().map(|value| format!("to be {}", json_excerpt(&value.shown()))),
         rule.matches.as_ref().map(|pattern| format!("to match {}", printable(pattern.as_str(), 100))),
         rule.at_least.map(|least| format!("to be at least {least}")),
         rule.at_most.map(|most| format!("to be at most {most}")),

@@ -20,7 +20,6 @@ use hyper::header::{HeaderName as HttpHeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use url::Url;
 
 use self::rules::Rules;
@@ -29,6 +28,7 @@ use super::attempt::Prober;
 use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
 use crate::base::bounded::printable;
+use crate::base::json::Json;
 use crate::base::many::Many;
 use crate::base::secret::{Secret, Text};
 use crate::base::size::ByteSize;
@@ -52,10 +52,11 @@ pub struct Http {
     /// The request body as it stands. At most one of `body`, `json` and `form`.
     pub body: Option<Text>,
     /// The request body as JSON; sets `content-type: application/json` unless a header says otherwise.
-    pub json: Option<Value>,
+    pub json: Option<Json>,
     /// The request body as a web form; sets `content-type: application/x-www-form-urlencoded`.
     pub form: Option<BTreeMap<String, Text>>,
-    /// Credentials. Dropped when a redirect leads to another host.
+    /// Credentials. Dropped when a redirect leads to another scheme, host or port, except from http to https on the usual
+    /// ports.
     pub auth: Option<Auth>,
     /// How the name becomes an address.
     #[serde(default)]

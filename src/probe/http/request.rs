@@ -259,6 +259,10 @@ pub fn scrubber(settings: &Http) -> Scrubber {
     scrubber.hide_text(settings.url.text());
     settings.headers.0.iter().for_each(|(_, text)| scrubber.hide_text(text));
     settings.body.iter().for_each(|text| scrubber.hide_text(text));
+    settings.json.iter().for_each(|json| json.each_text(&mut |text| scrubber.hide_text(text)));
+    for rules in [&settings.expect, &settings.warn] {
+        rules.each_text(&mut |text| scrubber.hide_text(text));
+    }
     settings.form.iter().flat_map(|form| form.values()).for_each(|text| scrubber.hide_text(text));
     match &settings.auth {
         Some(Auth::Basic(basic)) => {
@@ -280,7 +284,7 @@ fn is_private(name: &HeaderName, text: &Text) -> bool {
 fn content(settings: &Http) -> Option<Content> {
     let content = |bytes, kind| Some(Content { bytes: Bytes::from(bytes), kind });
     if let Some(json) = &settings.json {
-        return content(json.to_string(), Some(HeaderValue::from_static("application/json")));
+        return content(json.expose().to_string(), Some(HeaderValue::from_static("application/json")));
     }
     if let Some(form) = &settings.form {
         let mut encoded = url::form_urlencoded::Serializer::new(String::new());
@@ -311,3 +315,59 @@ fn authority(url: &Url) -> &str {
 /// Headers that frame the message, which hyper writes; two of them would be a request-smuggling tool.
 const FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
 const AGENT: &str = concat!("forewarn/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The second request of a probe of `from` that is redirected to `to`.
+    fn redirected(from: &str, to: &str) -> Result<Request<Payload>, Failure> {
+        let settings: Http = serde_json::from_value(json!({
+            "url": from, "method": "PUT", "body": "x", "auth": {"bearer": "t0ken"}, "headers": {"cookie": "a=b"},
+        }))
+        .unwrap();
+        let blueprint = Blueprint::new(&settings)?;
+        let next = Order::first(&blueprint).redirected(StatusCode::PERMANENT_REDIRECT, to.as_bytes())?;
+        next.request(&blueprint, false)
+    }
+
+    #[test]
+    fn credentials_and_body_follow_an_upgrade_to_https_on_the_usual_ports() {
+        for (from, to) in [
+            ("http://pika.test/", "https://pika.test/"),
+            ("http://pika.test:80/", "https://pika.test:443/x"),
+            ("http://[::1]/", "https://[::1]/"),
+            ("https://pika.test/", "/x"),
+        ] {
+            let request = redirected(from, to).unwrap();
+            for name in [AUTHORIZATION, COOKIE] {
+                assert!(request.headers().contains_key(&name), "{from} to {to}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_downgrade_or_a_change_of_host_or_port() {
+        for (from, to) in [
+            ("https://pika.test/", "http://pika.test/"),
+            ("http://pika.test/", "https://www.pika.test/"),
+            ("http://pika.test/", "https://pika.test:8443/"),
+            ("http://pika.test:8080/", "https://pika.test/"),
+            ("https://pika.test/", "https://pika.test:444/"),
+            ("https://pika.test/", "//other.test/"),
+        ] {
+            let failure = redirected(from, to).unwrap_err();
+            assert_eq!(failure.reason, Reason::Redirect, "{from} to {to}");
+            assert!(failure.detail.starts_with("the redirect would send the request's body elsewhere"));
+        }
+    }
+
+    #[test]
+    fn a_host_with_a_usual_port_is_named_without_it() {
+        let request = redirected("https://pika.test:443/", "/").unwrap();
+        assert_eq!(request.headers()[HOST], "pika.test");
+        assert_eq!(request.uri(), "/");
+    }
+}

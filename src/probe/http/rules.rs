@@ -8,11 +8,11 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
 
 use super::HeaderKey;
 use crate::base::bounded::printable;
 use crate::base::duration::HumanDuration;
+use crate::base::json::Json;
 use crate::base::many::Many;
 use crate::base::secret::Text;
 use crate::base::size::ByteSize;
@@ -40,6 +40,19 @@ pub struct Rules {
     pub https: Option<bool>,
     /// The HTTP versions that are fine for the final answer.
     pub http_version: Option<Many<WireVersion>>,
+}
+
+impl Rules {
+    /// Calls `visit` with every text in the rules, any of which may hold a secret.
+    pub fn each_text<'rules>(&'rules self, visit: &mut dyn FnMut(&'rules Text)) {
+        for TextRule { equals, contains, not_contains, .. } in self.headers.values() {
+            equals.iter().chain(contains.iter()).chain(not_contains.iter()).for_each(&mut *visit);
+        }
+        if let Some(BodyRule { equals, contains, not_contains, json, .. }) = self.body.as_deref() {
+            equals.iter().chain(contains.iter()).chain(not_contains.iter()).for_each(&mut *visit);
+            json.iter().filter_map(|rule| rule.equals.as_ref()).for_each(|wanted| wanted.each_text(visit));
+        }
+    }
 }
 
 /// A set of HTTP statuses.
@@ -169,7 +182,7 @@ pub struct JsonRule {
     pub path: JsonPath,
     /// The value is exactly this; `null` counts.
     #[serde(default, deserialize_with = "given")]
-    pub equals: Option<Value>,
+    pub equals: Option<Json>,
     /// The value, as text, matches this.
     pub matches: Option<Pattern>,
     /// The value is a number of at least this.
@@ -182,8 +195,8 @@ pub struct JsonRule {
 }
 
 /// Tells `equals: null` from no `equals`.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// Bounds on a size.

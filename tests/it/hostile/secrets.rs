@@ -51,6 +51,25 @@ async fn an_echo_that_is_cut_is_hidden_wherever_the_cut_falls() {
 }
 
 #[tokio::test]
+async fn a_secret_in_a_json_body_or_a_rule_is_hidden_too() {
+    let secret = json!({"$shown": "${env:KEY}", "value": TOKEN});
+    let text = format!("{{\"error\": \"bad key {TOKEN}\"}}");
+    let peer = Peer::playing([Act::Hear, say(answer("200 OK", &[("x-echo", &text)], &text))]).await;
+    let body = json!({"url": peer.url("/"), "method": "POST", "json": {"keys": [secret]},
+        "expect": {"body": {"contains": "Create", "json": {"path": "$.error", "equals": "fine"}}}});
+    let rules = json!({"url": peer.url("/"), "expect": {
+        "headers": {"x-echo": {"equals": secret}},
+        "body": {"equals": secret, "json": {"path": "$.error", "equals": secret}},
+    }});
+    for (settings, breaches) in [(body, 2), (rules, 3)] {
+        let result = probe(settings).await;
+        assert_eq!(result.steps("expect").len(), breaches);
+        assert_hidden(&result);
+    }
+    assert!(peer.requests()[0].ends_with(&format!("{{\"keys\":[\"{TOKEN}\"]}}")), "the real one is sent");
+}
+
+#[tokio::test]
 async fn an_echo_in_a_redirect_is_hidden() {
     for location in [format!("/{TOKEN}/x"), format!("http://[{TOKEN}/"), format!("{TOKEN}:x"), format!("/?{TOKEN}")] {
         assert_hidden(&echoed(answer("302 Found", &[("location", &location)], ""), json!({})).await);

@@ -3,6 +3,7 @@
 //!
 //! `serde_json` alone cannot: it knows neither of the two names by which settings ask for that.
 
+use forewarn::base::json::JSON;
 use forewarn::base::many::MANY;
 use forewarn::base::secret::EXPANDED;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -37,6 +38,7 @@ impl<'de> Deserializer<'de> for Settings {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         match (name, self.0) {
             (MANY, list @ Value::Array(_)) => Settings(list).deserialize_any(visitor),
+            (JSON, secret @ Value::Object(_)) if secret.get("$shown").is_some() => visitor.visit_some(Settings(secret)),
             (EXPANDED, Value::Object(mut map)) => {
                 let halves = ["$shown", "value"].map(|key| Settings(map.remove(key).unwrap()));
                 visitor.visit_seq(SeqDeserializer::new(halves.into_iter()))
