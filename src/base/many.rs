@@ -1,6 +1,6 @@
 //! A list that may be written as its only element: `status: 2xx` for `status: [2xx]`.
 //!
-//! Only the configuration reader understands the one-element form; other deserializers must give a list.
+//! Only the configuration reader understands lists here; other deserializers must give the one element.
 
 use std::borrow::Cow;
 use std::fmt;

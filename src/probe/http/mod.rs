@@ -112,6 +112,8 @@ impl ProbeType for Http {
         if let Some(pin) = self.resolve.pin.filter(|pin| !self.resolve.family.admits(&pin.0)) {
             found.push(("resolve", format!("`pin` {} is not of the family that `family` asks for", pin.0)));
         }
+        found.extend(self.expect.conflicts().map(|message| ("expect", message)));
+        found.extend(self.warn.conflicts().map(|message| ("warn", message)));
         found
     }
 

@@ -43,6 +43,19 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Rules that can never hold together, one sentence each.
+    pub fn conflicts(&self) -> impl Iterator<Item = String> {
+        let headers = self.headers.iter().filter(|(_, rule)| rule.absent && !rule.says_nothing_else());
+        let headers = headers.map(|(name, _)| format!("header `{}` cannot be absent and hold something", name.0));
+        let body = self.body.as_deref();
+        let json = body.map_or(&[][..], |body| &*body.json).iter();
+        let json = json.filter(|rule| rule.absent && !rule.says_nothing_else());
+        let json = json.map(|rule| format!("what {} selects cannot be absent and hold something", rule.path));
+        let size =
+            body.and_then(|body| body.size).filter(|size| size.min.zip(size.max).is_some_and(|(min, max)| min > max));
+        headers.chain(json).chain(size.map(|_| "`size` has a `min` above its `max`".to_owned()))
+    }
+
     /// Calls `visit` with every text in the rules, any of which may hold a secret.
     pub fn each_text<'rules>(&'rules self, visit: &mut dyn FnMut(&'rules Text)) {
         for TextRule { equals, contains, not_contains, .. } in self.headers.values() {
@@ -154,6 +167,17 @@ pub struct TextRule {
     pub absent: bool,
 }
 
+impl TextRule {
+    fn says_nothing_else(&self) -> bool {
+        let Self { equals, contains, not_contains, matches, not_matches, absent: _ } = self;
+        equals.is_none()
+            && contains.is_empty()
+            && not_contains.is_empty()
+            && matches.is_empty()
+            && not_matches.is_empty()
+    }
+}
+
 /// Rules about a body. All that are given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -192,6 +216,13 @@ pub struct JsonRule {
     /// True: the path selects nothing (or only `null`).
     #[serde(default)]
     pub absent: bool,
+}
+
+impl JsonRule {
+    const fn says_nothing_else(&self) -> bool {
+        let Self { path: _, equals, matches, at_least, at_most, absent: _ } = self;
+        equals.is_none() && matches.is_none() && at_least.is_none() && at_most.is_none()
+    }
 }
 
 /// Tells `equals: null` from no `equals`.

@@ -106,13 +106,14 @@ impl Resolver {
 /// The first address of the family, or with [`Family::Any`] the first IPv6 one if there is a route, else IPv4.
 ///
 /// A family that this machine has no route to says nothing about the target, so it is passed over; a family that has a
-/// route and does not answer is a fault that must be seen, so there is no second try.
+/// route and does not answer is a fault that must be seen, so there is no second try. This machine itself is asked over
+/// IPv4: much of what listens on `localhost` does so there only.
 fn choose(found: Vec<IpAddr>, family: Family) -> Option<IpAddr> {
     let admitted: Vec<_> = found.into_iter().filter(|address| family.admits(address)).collect();
     let v6 = admitted.iter().find(|address| address.is_ipv6());
     let v4 = admitted.iter().find(|address| address.is_ipv4());
     match (v6, v4) {
-        (Some(v6), Some(v4)) => Some(if has_route(*v6) { *v6 } else { *v4 }),
+        (Some(v6), Some(v4)) => Some(if has_route(*v6) && !v4.is_loopback() { *v6 } else { *v4 }),
         (one, other) => one.or(other).copied(),
     }
 }
@@ -229,13 +230,15 @@ mod tests {
         assert_eq!(choose(both(), Family::Ipv6), Some("::1".parse().unwrap()));
         assert_eq!(choose(addresses(&["127.0.0.1"]), Family::Ipv6), None);
         assert_eq!(choose(addresses(&["127.0.0.1"]), Family::Any), Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(choose(both(), Family::Any), Some("127.0.0.1".parse().unwrap()), "this machine, over IPv4");
+        assert_eq!(choose(addresses(&["::1"]), Family::Any), Some("::1".parse().unwrap()));
     }
 
     #[test]
     fn a_family_without_a_route_is_passed_over() {
         // 2001:db8::/32 is for documentation (RFC 3849); where this machine has a default IPv6 route, it routes too.
         let address: IpAddr = "2001:db8::1".parse().unwrap();
-        let expected: IpAddr = if has_route(address) { address } else { "127.0.0.1".parse().unwrap() };
-        assert_eq!(choose(addresses(&["2001:db8::1", "127.0.0.1"]), Family::Any), Some(expected));
+        let expected: IpAddr = if has_route(address) { address } else { "192.0.2.1".parse().unwrap() };
+        assert_eq!(choose(addresses(&["2001:db8::1", "192.0.2.1"]), Family::Any), Some(expected));
     }
 }

@@ -48,7 +48,7 @@ pub enum Via {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// IPv6 if the name has such an address and this machine a route to it, else IPv4.
+    /// IPv6 if the name has such an address and this machine a route to it, else IPv4; for `localhost`, IPv4.
     #[default]
     Any,
     /// IPv4 only.

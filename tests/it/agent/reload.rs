@@ -126,14 +126,14 @@ async fn twenty_quick_reloads_lose_no_run_and_no_count() {
     let wanted: Vec<_> = paths.iter().map(|path| peer.requests(path).len() + 1).collect();
     for ((name, path), wanted) in names.iter().zip(&paths).zip(wanted) {
         let requests = peer.asked(path, wanted).await;
-        for pair in requests.windows(2) {
-            let gap = pair[1].at - pair[0].at;
-            assert!(gap > every / 2 && gap < every * 3 / 2, "{name} ran {gap:?} after its last run");
-        }
-        let labels = [("probe", &**name), ("outcome", "ok")];
         #[expect(clippy::cast_precision_loss, reason = "a handful")]
         let asked = requests.len() as f64;
-        agent.metric(RUNS, &labels, |runs| runs >= asked).await;
+        agent.metric(RUNS, &[("probe", name), ("outcome", "ok")], |runs| runs >= asked).await;
+        // A starved machine starts a run late or leaves it out and says so; a reload would lose or double it in silence.
+        // Lateness at the two ends moves the quotient by less than one.
+        let slots = (requests[requests.len() - 1].at - requests[0].at).as_secs_f64() / every.as_secs_f64() + 1.0;
+        let skipped = agent.metric(RUNS, &[("probe", name), ("outcome", "skipped")], |_| true).await;
+        let counted = asked + skipped;
+        assert!((counted - slots).abs() < 1.0, "{name}: {asked} runs and {skipped} left out in {slots:.2} slots");
     }
-    assert_eq!(agent.metrics().await.sum("forewarn_probe_runs_skipped_total"), 0.0);
 }
