@@ -83,6 +83,52 @@ fn nothing_else_stands_at_the_top_level() {
     assert!(strange.is_empty(), "the top level holds {strange:?}; tool settings go into dot-folders");
 }
 
+/// The lists are those of `.cargo/deny.toml`, so that one place says what may be built in.
+#[test]
+fn every_dependency_may_be_built_in() {
+    let deny = text(&root().join(".cargo/deny.toml"));
+    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    let section = |start: &str| deny.split(start).nth(1).unwrap().split("\n]").next().unwrap().to_owned();
+    let allowed: BTreeSet<_> = section("\nallow = [").lines().filter_map(quoted).collect();
+    let banned: BTreeSet<_> = section("\ndeny = [").lines().filter_map(quoted).collect();
+    assert!(allowed.len() >= 8 && banned.len() >= 4, "{allowed:?} {banned:?}");
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100, "found only {} packages", packages.len());
+    for package in packages.iter().filter(|package| package["name"] != "forewarn") {
+        let name = package["name"].as_str().unwrap();
+        let license = package["license"].as_str().unwrap_or("none");
+        assert!(is_allowed(license, &allowed), "{name} is under {license}, which .cargo/deny.toml does not allow");
+        assert!(!banned.contains(name), "{name} is banned by .cargo/deny.toml");
+        assert_eq!(package["source"], "registry+https://github.com/rust-lang/crates.io-index", "{name}");
+    }
+}
+
+#[test]
+fn a_licence_is_read_as_it_is_meant() {
+    let allowed: BTreeSet<_> = ["MIT", "ISC"].map(str::to_owned).into();
+    for fine in ["MIT", "GPL-3.0 OR MIT", "Apache-2.0/MIT", "ISC AND (Apache-2.0 OR MIT)", "(MIT OR X) AND ISC"] {
+        assert!(is_allowed(fine, &allowed), "{fine}");
+    }
+    for wrong in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND X", "none"] {
+        assert!(!is_allowed(wrong, &allowed), "{wrong}");
+    }
+}
+
+/// Every part joined by AND offers, among those joined by OR, one that is allowed. Parentheses stand around ORs only.
+fn is_allowed(license: &str, allowed: &BTreeSet<String>) -> bool {
+    let spelled = license.replace('/', " OR ").replace(['(', ')'], " ");
+    let offers = |part: &str| {
+        part.split(" OR ").any(|one| allowed.contains(one.split(" WITH ").next().unwrap_or_default().trim()))
+    };
+    spelled.split(" AND ").all(offers)
+}
+
 #[test]
 fn the_module_map_names_every_module() {
     let lib = text(&root().join("src/lib.rs"));
