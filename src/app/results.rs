@@ -85,31 +85,11 @@ fn log(result: &ProbeResult) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::measure::Kind;
     use crate::model::outcome::Failure;
-    use crate::model::result::{Findings, Trigger};
-    use std::time::Duration;
-
-    static KIND: Kind =
-        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+    use crate::model::result::sample::{self, KIND};
 
     fn result(outcome: Outcome) -> ProbeResult {
-        ProbeResult {
-            identity: Identity {
-                probe: "pika-web".parse().unwrap(),
-                surface: "pika/web".parse().unwrap(),
-                region: "eu".into(),
-            },
-            kind: &KIND,
-            trigger: Trigger::Schedule,
-            scheduled_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            lag: Duration::ZERO,
-            took: Duration::from_millis(1),
-            timeout: Duration::from_secs(10),
-            outcome,
-            findings: Findings::default(),
-        }
+        sample::result(outcome, 1)
     }
 
     #[test]

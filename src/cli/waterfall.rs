@@ -194,33 +194,17 @@ const BAR: Style = AnsiColor::Cyan.on_default();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::measure::Kind;
     use crate::model::outcome::Failure;
     use crate::model::reason::Reason;
-    use crate::model::result::{Findings, Identity, Trigger};
-
-    static KIND: Kind =
-        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+    use crate::model::result::{Findings, sample};
 
     fn step(name: &'static str, at: u64, took: u64, detail: &str) -> Step {
         Step { name, at: Duration::from_millis(at), took: Duration::from_millis(took), detail: detail.to_owned() }
     }
 
     fn result() -> ProbeResult {
+        let failure = Failure::new(Reason::Unavailable, "expected status 2xx, got 503 (and 1 more)");
         ProbeResult {
-            identity: Identity {
-                probe: "pika-web".parse().unwrap(),
-                surface: "pika/web".parse().unwrap(),
-                region: "eu".into(),
-            },
-            kind: &KIND,
-            trigger: Trigger::Demand,
-            scheduled_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-            lag: Duration::ZERO,
-            took: Duration::from_millis(400),
-            timeout: Duration::from_secs(10),
-            outcome: Outcome::Failed(Failure::new(Reason::Unavailable, "expected status 2xx, got 503 (and 1 more)")),
             findings: Findings {
                 phases: Vec::new(),
                 measures: vec![("status", 503.0), ("https", 0.0)],
@@ -238,6 +222,7 @@ mod tests {
                     ),
                 ],
             },
+            ..sample::result(Outcome::Failed(failure), 400)
         }
     }
 

@@ -32,6 +32,14 @@ pub struct Metric {
     pub form: Form,
 }
 
+impl Metric {
+    /// A family of gauges.
+    #[must_use]
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, form: Form::Gauge }
+    }
+}
+
 /// How values become samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {

@@ -150,3 +150,35 @@ where
         serializer.collect_map(self.0.clone())
     }
 }
+
+/// A result for the tests of whoever reads results.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::{Findings, Identity, ProbeResult, Trigger};
+    use crate::model::measure::Kind;
+    use crate::model::outcome::Outcome;
+    use std::time::Duration;
+
+    /// A type that learns nothing.
+    pub(crate) static KIND: Kind =
+        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+
+    /// What `pika-web` found in `took` milliseconds.
+    pub(crate) fn result(outcome: Outcome, took: u64) -> ProbeResult {
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let identity =
+            Identity { probe: "pika-web".parse().unwrap(), surface: "pika/web".parse().unwrap(), region: "eu".into() };
+        ProbeResult {
+            identity,
+            kind: &KIND,
+            trigger: Trigger::Schedule,
+            scheduled_at: at,
+            started_at: at,
+            lag: Duration::ZERO,
+            took: Duration::from_millis(took),
+            timeout: Duration::from_secs(10),
+            outcome,
+            findings: Findings::default(),
+        }
+    }
+}

@@ -29,7 +29,7 @@ use crate::base::duration::{HumanDuration, shown};
 use crate::base::many::Many;
 use crate::base::parse::from_text;
 use crate::base::secret::{Scrubber, Text};
-use crate::model::measure::{Form, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Kind, Measure, Metric, Series, Source};
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 
@@ -287,11 +287,10 @@ const fn phase(name: &'static str) -> Series {
     Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
 }
 
-static PHASES: Metric = Metric {
-    name: "probe_tcp_duration_seconds",
-    help: "Time taken by each phase of the connection; a phase that was not entered is absent.",
-    form: Form::Gauge,
-};
+static PHASES: Metric = Metric::gauge(
+    "probe_tcp_duration_seconds",
+    "Time taken by each phase of the connection; a phase that was not entered is absent.",
+);
 
 #[cfg(test)]
 mod tests {

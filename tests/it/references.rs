@@ -12,6 +12,7 @@ use forewarn::config::{reference, render, schema};
 use forewarn::{metrics, model, probe};
 
 use crate::golden::compare;
+use crate::tidy::files;
 
 #[test]
 fn the_references_are_those_that_are_kept() {
@@ -133,18 +134,7 @@ fn pages() -> Vec<String> {
 }
 
 fn yaml_below(folder: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
-                found.push(path);
-            }
-        }
-    }
+    let found = [files(folder, "yml"), files(folder, "yaml")].concat();
     assert!(!found.is_empty(), "found no YAML below {folder}");
     found
 }

@@ -167,8 +167,8 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// Every file below `folder` that ends in `extension`.
-fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+/// Every file below `folder` (from the repository's root) that ends in `extension`.
+pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

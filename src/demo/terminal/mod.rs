@@ -198,12 +198,8 @@ const LONGEST_DETAIL: usize = 300;
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::measure::Kind;
     use crate::model::outcome::Failure;
-    use crate::model::result::{Findings, Identity, Trigger};
-
-    const KIND: Kind =
-        Kind { name: "http", about: "", phases: &[], measures: &[], facts: &[], series: &[], infos: &[] };
+    use crate::model::result::sample;
 
     pub(super) fn live(probes: &[&str]) -> Live {
         let links = Links {
@@ -218,22 +214,10 @@ pub(super) mod tests {
     pub(super) fn result(probe: &str, second: i64, millis: u64, outcome: Outcome) -> ProbeResult {
         let at: Timestamp = "2026-01-01T14:00:00Z".parse().unwrap();
         let at = at + jiff::SignedDuration::from_secs(second);
-        ProbeResult {
-            identity: Identity {
-                probe: probe.parse().unwrap(),
-                surface: "reverie/web".parse().unwrap(),
-                region: "local".into(),
-            },
-            kind: &KIND,
-            trigger: Trigger::Schedule,
-            scheduled_at: at,
-            started_at: at,
-            lag: Duration::ZERO,
-            took: Duration::from_millis(millis),
-            timeout: Duration::from_secs(5),
-            outcome,
-            findings: Findings::default(),
-        }
+        let mut result = ProbeResult { scheduled_at: at, started_at: at, ..sample::result(outcome, millis) };
+        result.identity.probe = probe.parse().unwrap();
+        result.timeout = Duration::from_secs(5);
+        result
     }
 
     pub(super) fn failed(reason: Reason, detail: &str) -> Outcome {

@@ -2,7 +2,7 @@
 //!
 //! Names shared with `blackbox_exporter` mean the same as there. Values are found elsewhere in this folder.
 
-use crate::model::measure::{Fact, Form, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Measure, Metric, Series, Source};
 use crate::probe::net;
 
 /// From the request being sent to the first byte of the answer.
@@ -93,23 +93,23 @@ const fn from(metric: &'static Metric, key: &'static str) -> Series {
     Series { metric, label: None, from: Source::Measure(key) }
 }
 
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, help, form: Form::Gauge }
-}
-
-static PHASES: Metric = gauge(
+static PHASES: Metric = Metric::gauge(
     "probe_http_duration_seconds",
     "Time taken by each phase of the request, summed over redirects; a phase that was not entered is absent.",
 );
-static STATUS_METRIC: Metric = gauge("probe_http_status_code", "Status of the final answer.");
+static STATUS_METRIC: Metric = Metric::gauge("probe_http_status_code", "Status of the final answer.");
 static LENGTH_METRIC: Metric =
-    gauge("probe_http_content_length", "Announced length of the final answer; -1 when unknown.");
-static BODY_METRIC: Metric =
-    gauge("probe_http_uncompressed_body_length", "Bytes of body read from the final answer, after decompression.");
-static REDIRECTS_METRIC: Metric = gauge("probe_http_redirects", "Redirects followed.");
-static SSL_METRIC: Metric = gauge("probe_http_ssl", "Whether the final answer came over TLS.");
-static VERSION_METRIC: Metric = gauge("probe_http_version", "HTTP version of the final answer: 1, 1.1 or 2.");
-static MODIFIED_METRIC: Metric =
-    gauge("probe_http_last_modified_timestamp_seconds", "The final answer's last-modified header, in Unix seconds.");
+    Metric::gauge("probe_http_content_length", "Announced length of the final answer; -1 when unknown.");
+static BODY_METRIC: Metric = Metric::gauge(
+    "probe_http_uncompressed_body_length",
+    "Bytes of body read from the final answer, after decompression.",
+);
+static REDIRECTS_METRIC: Metric = Metric::gauge("probe_http_redirects", "Redirects followed.");
+static SSL_METRIC: Metric = Metric::gauge("probe_http_ssl", "Whether the final answer came over TLS.");
+static VERSION_METRIC: Metric = Metric::gauge("probe_http_version", "HTTP version of the final answer: 1, 1.1 or 2.");
+static MODIFIED_METRIC: Metric = Metric::gauge(
+    "probe_http_last_modified_timestamp_seconds",
+    "The final answer's last-modified header, in Unix seconds.",
+);
 static REGEX_METRIC: Metric =
-    gauge("probe_failed_due_to_regex", "Whether a pattern on body or header failed the attempt.");
+    Metric::gauge("probe_failed_due_to_regex", "Whether a pattern on body or header failed the attempt.");

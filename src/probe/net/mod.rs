@@ -11,7 +11,7 @@ pub mod shared;
 pub mod stream;
 pub mod tls;
 
-use crate::model::measure::{Fact, Form, Info, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Info, Measure, Metric, Series, Source};
 
 /// Looking up the name.
 pub const RESOLVE: &str = "resolve";
@@ -122,21 +122,20 @@ pub const TLS_INFOS: [Info; 4] = [
     Info { metric: &PROBLEM_METRIC, labels: &[("problem", CERTIFICATE_PROBLEM)] },
 ];
 
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, help, form: Form::Gauge }
-}
-
 static DNS_LOOKUP_TIME: Metric =
-    gauge("probe_dns_lookup_time_seconds", "Time taken for looking up names, summed over redirects.");
-static IP_PROTOCOL_METRIC: Metric = gauge("probe_ip_protocol", "IP version used: 4 or 6.");
+    Metric::gauge("probe_dns_lookup_time_seconds", "Time taken for looking up names, summed over redirects.");
+static IP_PROTOCOL_METRIC: Metric = Metric::gauge("probe_ip_protocol", "IP version used: 4 or 6.");
 static IP_HASH_METRIC: Metric =
-    gauge("probe_ip_addr_hash", "Hash (FNV-1a, 32 bits) of the peer's IP address, to detect that it changed.");
-static EARLIEST_EXPIRY: Metric = gauge(
+    Metric::gauge("probe_ip_addr_hash", "Hash (FNV-1a, 32 bits) of the peer's IP address, to detect that it changed.");
+static EARLIEST_EXPIRY: Metric = Metric::gauge(
     "probe_ssl_earliest_cert_expiry",
     "When the first of the certificates that the peer presented expires, in Unix seconds, whether or not they verify.",
 );
-static TLS_VERSION_METRIC: Metric = gauge("probe_tls_version_info", "The TLS version used.");
-static TLS_CIPHER_METRIC: Metric = gauge("probe_tls_cipher_info", "The TLS cipher suite used.");
-static CHAIN_METRIC: Metric = gauge("probe_ssl_last_chain_info", "The leaf certificate that the peer presented.");
-static PROBLEM_METRIC: Metric =
-    gauge("forewarn_probe_certificate_problem_info", "What is wrong with the certificate that the peer presented.");
+static TLS_VERSION_METRIC: Metric = Metric::gauge("probe_tls_version_info", "The TLS version used.");
+static TLS_CIPHER_METRIC: Metric = Metric::gauge("probe_tls_cipher_info", "The TLS cipher suite used.");
+static CHAIN_METRIC: Metric =
+    Metric::gauge("probe_ssl_last_chain_info", "The leaf certificate that the peer presented.");
+static PROBLEM_METRIC: Metric = Metric::gauge(
+    "forewarn_probe_certificate_problem_info",
+    "What is wrong with the certificate that the peer presented.",
+);
