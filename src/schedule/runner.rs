@@ -207,7 +207,11 @@ impl Runner {
         let actions = self.timetable.due(now);
         self.carry_out(actions);
         let look = now.instant + CLOCK_CHECK;
-        timer.reset(self.timetable.next_due().map_or(look, |next| next.min(look)));
+        let next = self.timetable.next_due().map_or(look, |next| next.min(look));
+        // Setting a timer wakes the driver; most turns are about an attempt that ended, and change no time.
+        if timer.is_elapsed() || timer.deadline() != next {
+            timer.reset(next);
+        }
     }
 
     fn joined(&mut self, joined: Result<Ended, JoinError>) {

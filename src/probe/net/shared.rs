@@ -68,6 +68,9 @@ impl Shared {
 
     fn tls_client(&self, settings: &Tls, alpn: &[&'static [u8]]) -> Usable {
         let roots = self.roots.get_or_init(|| Arc::new(trusted_roots()));
+        // The first random bytes cost tens of milliseconds (the generator gathers entropy), which no handshake is to be
+        // charged with. A generator that fails will say so in the handshake.
+        let _ = self.provider.secure_random.fill(&mut [0; 32]);
         TlsClient::new(settings, alpn, roots, &self.provider, Arc::clone(&self.chains)).map(Arc::new)
     }
 }
