@@ -32,7 +32,7 @@ fn main() {
     let plain = format!("http://127.0.0.1:{}/", bench.site.http);
     let tls = format!("https://localhost:{}/", bench.site.https);
     let http = bench.compare("http, full speed", &plain, FULL);
-    let https = bench.compare("https, full speed", &tls, FULL);
+    let https = bench.compare("https, near full speed", &tls, FULL_TLS);
     bench.compare("http, 1,000 a second", &plain, PACED);
     let (idle, probed) = bench.memory();
     println!("resident memory with 10,000 probes: {idle:.1} MiB loaded, {probed:.1} MiB after each ran once");
@@ -53,6 +53,8 @@ struct Pace {
 
 /// Each program as fast as its core lets it.
 const FULL: Pace = Pace { every: "100ms", askers: 8, interval: None };
+/// Two thousand handshakes a second nearly fill a core; slots beyond what it can do would be left out, at a cost.
+const FULL_TLS: Pace = Pace { every: "500ms", ..FULL };
 /// A thousand probes a second, so that both wait in between and pay for waking up.
 const PACED: Pace = Pace { every: "1s", askers: 8, interval: Some(Duration::from_millis(8)) };
 

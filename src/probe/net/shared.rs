@@ -44,7 +44,7 @@ impl Shared {
             clock,
             resolvers: Mutex::default(),
             tls: Mutex::default(),
-            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            provider: Arc::new(provider()),
             roots: OnceLock::new(),
             chains: Arc::default(),
         }
@@ -73,6 +73,18 @@ impl Shared {
         let _ = self.provider.secure_random.fill(&mut [0; 32]);
         TlsClient::new(settings, alpn, roots, &self.provider, Arc::clone(&self.chains)).map(Arc::new)
     }
+}
+
+/// rustls' usual cryptography, asking for ciphers in the order of browsers (and of Go): AES-128 first, so that a peer
+/// that follows its client picks what it picks for users.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let is_later = |suite: &rustls::SupportedCipherSuite| {
+        let name = suite.suite().as_str().unwrap_or_default();
+        (!name.contains("TLS13"), !name.contains("AES_128"))
+    };
+    provider.cipher_suites.sort_by_key(is_later);
+    provider
 }
 
 /// The system's trust roots; Mozilla's, built in, where the system has none (a bare container).
