@@ -22,7 +22,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Process, answer, free_port, get, pinned, wait_for};
+use common::{LIKE_PROMETHEUS, Process, answer, free_port, get, pinned, wait_for};
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,7 +132,8 @@ impl Bench<'_> {
 /// Has every asker ask for `count` probes over its own connection, as a scraper does.
 fn ask(port: u16, url: &str, pace: Pace, count: u32) {
     let target = url.replace(':', "%3A").replace('/', "%2F");
-    let request = format!("GET /probe?module=http_2xx&target={target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request =
+        format!("GET /probe?module=http_2xx&target={target} HTTP/1.1\r\nHost: localhost\r\n{LIKE_PROMETHEUS}\r\n");
     std::thread::scope(|scope| {
         for _ in 0..pace.askers {
             scope.spawn(|| {

@@ -82,20 +82,21 @@ pub fn get(port: u16, path: &str) -> String {
 /// The body of the answer to one request without a body.
 pub fn request(port: u16, method: &str, path: &str) -> String {
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{LIKE_PROMETHEUS}\r\n");
     stream.get_mut().write_all(head.as_bytes()).unwrap();
     answer(&mut stream)
 }
 
 /// Reads one HTTP/1.1 answer with a length or in chunks.
 pub fn answer(stream: &mut BufReader<TcpStream>) -> String {
-    let (mut length, mut line) = (None, String::new());
+    let (mut length, mut is_gzip, mut line) = (None, false, String::new());
     loop {
         line.clear();
         stream.read_line(&mut line).unwrap();
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = Some(value.trim().parse::<usize>().unwrap());
         }
+        is_gzip |= line.to_ascii_lowercase().trim() == "content-encoding: gzip";
         if line.trim().is_empty() {
             break;
         }
@@ -119,5 +120,15 @@ pub fn answer(stream: &mut BufReader<TcpStream>) -> String {
             }
         },
     }
+    if is_gzip {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+        return text;
+    }
     String::from_utf8(body).unwrap()
 }
+
+/// What Prometheus 2.42 sends along with a scrape.
+pub const LIKE_PROMETHEUS: &str = "Accept: application/openmetrics-text;version=1.0.0,\
+    application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\
+    Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n";
