@@ -51,9 +51,11 @@ async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
 }
 
 async fn reload(State(core): State<Arc<Core>>) -> (StatusCode, String) {
-    match core.reload().await {
-        Ok(difference) => (StatusCode::OK, format!("{difference}\n")),
-        Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, problems::text(&problems)),
+    // A task of its own: a client that does not wait for the answer must not undo the order.
+    match tokio::spawn(async move { core.reload().await }).await {
+        Ok(Ok(difference)) => (StatusCode::OK, format!("{difference}\n")),
+        Ok(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, problems::text(&problems)),
+        Err(panic) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the reload panicked, a bug in forewarn: {panic}\n")),
     }
 }
 

@@ -58,6 +58,8 @@ struct Core {
     ready: AtomicBool,
     /// Held over a whole reload, so that two of them do not cross.
     reloading: Mutex<()>,
+    /// Whether a reload that nobody waits for has been asked for and has not begun to read.
+    waiting: AtomicBool,
 }
 
 /// Listens on `address`, which the command line's `flag` can change.
@@ -87,7 +89,13 @@ impl App {
         let listener = options.listener;
         let address = listener.local_addr()?;
         let agent = Agent::start(plan, options.clock, options.observer)?;
-        let core = Arc::new(Core { agent, source, ready: AtomicBool::new(true), reloading: Mutex::default() });
+        let core = Arc::new(Core {
+            agent,
+            source,
+            ready: AtomicBool::new(true),
+            reloading: Mutex::default(),
+            waiting: AtomicBool::new(false),
+        });
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(serve(listener, door::router(Arc::clone(&core)), Limits::default(), stopped, |_| {}));
         Ok(Self { core, address, stop, server })
@@ -102,8 +110,11 @@ impl App {
     /// Reads the configuration again, in the background: what comes of it is in the log and the metrics. A bad one
     /// changes nothing else.
     pub fn reload(&self) {
-        let core = Arc::clone(&self.core);
-        tokio::spawn(async move { core.reload().await });
+        // One that waits will see whatever changed by then, so a storm of signals costs two reloads and not a hundred.
+        if !self.core.waiting.swap(true, Ordering::Relaxed) {
+            let core = Arc::clone(&self.core);
+            tokio::spawn(async move { core.reload().await });
+        }
     }
 
     /// Stops: no new attempts, running ones get the plan's grace, then the listener closes.
@@ -125,6 +136,7 @@ impl App {
 impl Core {
     async fn reload(&self) -> Result<Difference, Problems> {
         let _alone = self.reloading.lock().await;
+        self.waiting.store(false, Ordering::Relaxed);
         let source = Arc::clone(&self.source);
         let read = tokio::task::spawn_blocking(move || source()).await;
         match read {

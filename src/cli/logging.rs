@@ -24,7 +24,12 @@ pub(super) fn start(global: &Global) {
 /// Starts logging at `level` at most, for commands whose own output matters more.
 pub(super) fn start_at(global: &Global, level: Level) {
     let level = LevelFilter::from_level(level.min(global.log_level));
-    let builder = tracing_subscriber::fmt().with_writer(stderr).with_max_level(level).with_target(false);
+    // Where nobody can take a line any more (a full disk, a closed pipe), the line is lost and the agent goes on.
+    let builder = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_writer(stderr)
+        .with_max_level(level)
+        .with_target(false);
     // An error means that a logger is set already, as in tests; then it may stay.
     let _ = match global.log_format {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),

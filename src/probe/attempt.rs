@@ -67,6 +67,8 @@ pub async fn make(prober: &dyn Prober, order: Order, clock: &Clock) -> ProbeResu
         Err(_) => Outcome::Failed(timed_out(&timeline, order.timeout)),
     };
     let (took, findings) = timeline.finish();
+    let outcome =
+        if stood_still(took, order.timeout) { excused(outcome, took.saturating_sub(order.timeout)) } else { outcome };
     let Order { identity, trigger, scheduled_at, lag, timeout } = order;
     let mut result = ProbeResult {
         identity,
@@ -82,6 +84,23 @@ pub async fn make(prober: &dyn Prober, order: Order, clock: &Clock) -> ProbeResu
     };
     clean(&mut result, prober.scrubber());
     result
+}
+
+/// No attempt outlives its deadline by so much unless the whole process was stopped: a paused container, a machine
+/// that swaps.
+fn stood_still(took: Duration, timeout: Duration) -> bool {
+    took > timeout + STANDSTILL
+}
+
+/// Takes the blame from the target when it was the agent that stood still.
+fn excused(outcome: Outcome, still: Duration) -> Outcome {
+    match outcome {
+        Outcome::Ok => Outcome::Ok,
+        Outcome::Degraded(failure) | Outcome::Failed(failure) => Outcome::Failed(Failure::new(
+            Reason::Agent,
+            format!("the agent stood still for about {}: {}", shown(still), failure.detail),
+        )),
+    }
 }
 
 fn timed_out(timeline: &Timeline, timeout: Duration) -> Failure {
@@ -118,6 +137,7 @@ fn clean(result: &mut ProbeResult, scrubber: &Scrubber) {
 }
 
 const MAX_DETAIL: usize = 400;
+const STANDSTILL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +196,21 @@ mod tests {
         assert_eq!(result.took, Duration::from_secs(10));
         assert_eq!(result.findings.measure("bytes"), Some(7.0));
         assert_eq!(result.findings.phase("processing"), Some(Duration::from_secs(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_stood_still_does_not_blame_the_target() {
+        // The attempt ends by itself, long after its deadline, in one poll: nothing else could run meanwhile.
+        let result = outcome(|_| {
+            Box::pin(async move {
+                tokio::time::advance(Duration::from_secs(30)).await;
+                Err(Failure::new(Reason::Slow, "the answer took 30s"))
+            })
+        })
+        .await;
+        let failure = result.outcome.failure().unwrap();
+        assert_eq!((failure.reason, failure.blame.as_str()), (Reason::Agent, "agent"));
+        assert!(failure.detail.starts_with("the agent stood still for about 20.0s: "), "{}", failure.detail);
     }
 
     #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ fn connect_failure(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// True when the error says something about this machine only: no file descriptors, no ports, no memory, not allowed.
-fn is_ours(error: &io::Error) -> bool {
+pub(super) fn is_ours(error: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     const ENOBUFS: i32 = 105;

@@ -15,6 +15,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use url::Host;
 
 use super::RESOLVE;
+use super::dial::is_ours;
 use super::settings::{DnsServer, Family, Resolve, Via};
 use crate::base::bounded::printable;
 use crate::base::hash::fnv1a_32;
@@ -179,12 +180,19 @@ fn dns_failure(name: &str, family: Family, error: &NetError) -> Failure {
             about(format!("the resolver answered {code} for `{name}`"), Blame::Path)
         }
         NetError::Timeout => about(format!("no resolver answered for `{name}`"), Blame::Path),
-        NetError::NoConnections | NetError::Io(_) => {
-            about(format!("no resolver could be reached for `{name}`: {error}"), Blame::Path)
-        }
+        // The resolver keeps the cause to itself: ask the machine whether it could open a socket at all.
+        NetError::NoConnections | NetError::Io(_) => match no_socket() {
+            Some(ours) => Failure::new(Reason::Agent, format!("cannot open a socket to look up `{name}`: {ours}")),
+            None => about(format!("no resolver could be reached for `{name}`: {error}"), Blame::Path),
+        },
         NetError::Busy => about(format!("too many lookups at once; `{name}` was not looked up"), Blame::Agent),
         error => about(format!("cannot look up `{name}`: {}", printable(&error.to_string(), 200)), Blame::Path),
     }
+}
+
+/// Why this machine can open no socket, if that is so.
+fn no_socket() -> Option<std::io::Error> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_ours)
 }
 
 /// The C library tells its kinds of failure apart in words only.
