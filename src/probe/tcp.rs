@@ -148,11 +148,7 @@ impl ProbeType for Tcp {
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {
-        let Some(tls) = &self.tls else { return Vec::new() };
-        if tls.cert.is_some() == tls.key.is_some() {
-            return Vec::new();
-        }
-        vec![("tls", "`cert` and `key` belong together; give both or neither".to_owned())]
+        self.tls.iter().filter_map(Tls::conflict).map(|message| ("tls", message)).collect()
     }
 
     fn host(&self) -> Option<String> {

@@ -106,9 +106,7 @@ impl ProbeType for Http {
         if bodies.into_iter().filter(|given| *given).count() > 1 {
             found.push(("", "at most one of `body`, `json` and `form` may be given".to_owned()));
         }
-        if self.tls.cert.is_some() != self.tls.key.is_some() {
-            found.push(("tls", "`cert` and `key` belong together; give both or neither".to_owned()));
-        }
+        found.extend(self.tls.conflict().map(|message| ("tls", message)));
         if let Some(pin) = self.resolve.pin.filter(|pin| !self.resolve.family.admits(&pin.0)) {
             found.push(("resolve", format!("`pin` {} is not of the family that `family` asks for", pin.0)));
         }

@@ -141,6 +141,15 @@ pub struct Tls {
     pub min_version: TlsVersion,
 }
 
+impl Tls {
+    /// What is wrong with settings that are each fine alone.
+    #[must_use]
+    pub fn conflict(&self) -> Option<String> {
+        let is_half = self.cert.is_some() != self.key.is_some();
+        is_half.then(|| "`cert` and `key` belong together; give both or neither".to_owned())
+    }
+}
+
 impl Default for Tls {
     fn default() -> Self {
         Self { ca: None, cert: None, key: None, server_name: None, verify: true, min_version: TlsVersion::default() }
