@@ -2,7 +2,9 @@
 //!
 //! Everything that a probe learns leaves it as one [`ProbeResult`](result::ProbeResult).
 
+pub mod job;
 pub mod measure;
+pub mod money;
 pub mod name;
 pub mod outcome;
 pub mod reason;

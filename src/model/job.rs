@@ -1,0 +1,89 @@
+//! Work that an attempt started at a service and that outlives one request: what is seen of it, and what must be
+//! remembered of it and of what it costs.
+//!
+//! Plain values. Who keeps them is the store's business; what a job means is the prober's.
+
+use std::time::Duration;
+
+use super::money::Amount;
+use super::name::Name;
+use super::result::Identity;
+use crate::base::clock::Timestamp;
+
+/// A job that has not ended, as it is seen at one moment: right-censored, neither ok nor failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    /// For which probe it was started.
+    pub identity: Identity,
+    /// What the service calls it; empty while the service has not answered yet. Bounded and printable.
+    pub job: String,
+    /// The stage that it is in, one of the probe type's phases.
+    pub stage: &'static str,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// Its place in the service's queue, if the service said so last time.
+    pub position: Option<f64>,
+}
+
+/// Names one remembered job; never used twice in one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub i64);
+
+/// A job that is about to be submitted, to be remembered before the request leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// For which probe.
+    pub probe: Name,
+    /// When.
+    pub at: Timestamp,
+    /// What it will cost; `None` where nothing is counted.
+    pub charge: Option<Charge>,
+}
+
+/// What a job costs, and which accounts must bear it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// How much.
+    pub amount: Amount,
+    /// Of what: a currency, credits.
+    pub unit: String,
+    /// Every account that it is counted in. Each must have room, or nothing is counted anywhere.
+    pub accounts: Vec<Account>,
+}
+
+/// A sum that is kept for one day (UTC) in one unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// The most that may be counted in it per day, as whoever opens the job sees it.
+    pub per_day: Amount,
+}
+
+/// What came of an [`Opening`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It is remembered, and its charge is counted.
+    Ticket(Ticket),
+    /// One account has no room; nothing was counted or remembered.
+    Exhausted {
+        /// Which.
+        account: Account,
+        /// What was counted there today before.
+        spent: Amount,
+    },
+}
+
+/// A job whose agent ended before the job did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Names it in the store.
+    pub ticket: Ticket,
+    /// For which probe it was started.
+    pub probe: Name,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// What the service's answer to the submission gave, by name (`id`, `status_url`, …); `None` if the agent ended before
+    /// the answer came, so that nobody can tell whether there is such a job.
+    pub values: Option<Vec<(String, String)>>,
+}
