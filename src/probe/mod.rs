@@ -16,6 +16,7 @@
 
 pub mod attempt;
 pub mod http;
+pub mod media;
 pub mod net;
 pub mod pattern;
 pub mod tcp;
