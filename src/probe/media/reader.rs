@@ -16,6 +16,8 @@ pub(super) struct Reader<'s, S> {
     held: Bytes,
     /// Where the file ends, once a read came up short; a source may announce it earlier.
     short: Option<u64>,
+    /// Where the last read ended.
+    seen: u64,
     /// How much a small read takes at once.
     ahead: usize,
     reads: u32,
@@ -24,7 +26,7 @@ pub(super) struct Reader<'s, S> {
 
 impl<'s, S: Source> Reader<'s, S> {
     pub(super) fn new(source: &'s mut S) -> Self {
-        Self { source, start: 0, held: Bytes::new(), short: None, ahead: AHEAD, reads: 0, bytes: 0 }
+        Self { source, start: 0, held: Bytes::new(), short: None, seen: 0, ahead: AHEAD, reads: 0, bytes: 0 }
     }
 
     /// The file's length, as far as it is known by now.
@@ -82,6 +84,12 @@ impl<'s, S: Source> Reader<'s, S> {
         Ok(all.into())
     }
 
+    /// Whatever is at hand at `at`; less than `least` bytes only where the file ends.
+    pub(super) async fn some(&mut self, at: u64, least: usize) -> Result<Bytes, Failure> {
+        self.peek(at, least).await?;
+        Ok(self.tail(at))
+    }
+
     /// Exactly `want` bytes at `at`, which hold `what`.
     pub(super) async fn exact(&mut self, at: u64, want: usize, what: &str) -> Result<Bytes, Failure> {
         let bytes = self.peek(at, want).await?;
@@ -130,9 +138,12 @@ impl<'s, S: Source> Reader<'s, S> {
         bytes.truncate(want);
         self.reads += 1;
         self.bytes += bytes.len() as u64;
-        if bytes.len() < want {
-            self.short = Some(at + bytes.len() as u64);
+        let end = at + bytes.len() as u64;
+        // Where nothing came, the end is known only when what lies before it has been read.
+        if bytes.len() < want && (!bytes.is_empty() || at == self.seen) {
+            self.short = Some(end);
         }
+        self.seen = end;
         Ok(bytes)
     }
 }

@@ -69,7 +69,7 @@ pub fn sniff(first_bytes: &[u8]) -> Sniffed {
 
 fn container(bytes: &[u8]) -> Option<Container> {
     let kind = bytes.get(4..8).unwrap_or_default();
-    if FIRST_BOXES.iter().any(|known| *known == kind) {
+    if FIRST_BOXES.contains(&kind) {
         return (!is_image_brand(bytes)).then_some(Container::Mp4);
     }
     if bytes.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
