@@ -70,7 +70,7 @@ impl Walk {
                     self.size = Some(size);
                 }
             }
-            b"ANMF" => self.frame(&body)?,
+            b"ANMF" => self.frame(&body, size)?,
             _ => {}
         }
         // Chunks begin at even places.
@@ -88,13 +88,16 @@ impl Walk {
     }
 
     /// A frame: where it stands, its size, how long, and a picture.
-    fn frame(&mut self, body: &[u8]) -> Result<(), Failure> {
+    fn frame(&mut self, body: &[u8], whole: u32) -> Result<(), Failure> {
         let mut cursor = Cursor(body);
         let millis =
             cursor.skip(12).and_then(|()| cursor.u24_le()).ok_or_else(|| broken("chunk `ANMF` is too short"))?;
         cursor.skip(1).ok_or_else(|| broken("chunk `ANMF` is too short"))?;
         let (kind, size) =
             cursor.array::<4>().zip(cursor.u32_le()).ok_or_else(|| broken("chunk `ANMF` holds no picture"))?;
+        if u64::from(size) + FRAME_HEAD > u64::from(whole) {
+            return Err(broken(format!("chunk `{}` is longer than the frame around it", four(kind))));
+        }
         match &kind {
             b"VP8 " | b"VP8L" if size > 0 => drop(picture(kind, cursor.0)?),
             // Transparency comes before the picture that it belongs to.
@@ -139,6 +142,8 @@ fn picture(kind: [u8; 4], body: &[u8]) -> Result<(u32, u32), Failure> {
     }
 }
 
+/// What stands before a frame's picture: its own head, and the head of the picture's chunk.
+const FRAME_HEAD: u64 = 16 + 8;
 /// Of each chunk.
 const LOOKED_AT: usize = 40;
 const MAX_CHUNKS: u32 = 20_000;

@@ -153,11 +153,17 @@ impl Walk {
         }
         let found_picture = self.look(reader, head.id, body, size).await?;
         self.at = match self.cluster.end() {
-            Some(cluster_end) if found_picture && self.duration.is_some() => cluster_end,
+            Some(cluster_end) if found_picture && self.may_jump() => cluster_end,
             _ => end,
         };
         // What is jumped over must be seen to be there.
         if reader.reaches(self.at).await? { Ok(true) } else { Err(reader.ends_in(body, self.at - body, "an element")) }
+    }
+
+    /// True when the rest of a cluster may be jumped over once it has shown a picture.
+    fn may_jump(&self) -> bool {
+        let is_known = self.tracks.as_ref().is_some_and(Tracks::are_all_seen);
+        self.duration.is_some() && (is_known || self.clusters > FIRST)
     }
 
     /// An element of unknown size: a cluster of a live stream, and nothing else.
@@ -308,6 +314,8 @@ const MAX_INDEX: usize = 1 << 20;
 /// Track, time and flags.
 const BLOCK_HEAD: usize = 8 + 3;
 const MAX_ELEMENTS: u32 = 50_000;
+/// Clusters in which a block of each track is looked for.
+const FIRST: u32 = 3;
 /// Clusters that are looked at: minutes of video, as they usually are cut.
 const ENOUGH: u32 = 100;
 

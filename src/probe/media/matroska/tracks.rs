@@ -61,8 +61,14 @@ impl Tracks {
         Ok(Self(tracks))
     }
 
+    /// The first track of a kind of which a block was seen.
     pub(super) fn first(&self, kind: Kind) -> Option<&Found> {
         self.0.iter().find(|track| track.kind == kind && track.blocks > 0)
+    }
+
+    /// True when a block of every track was seen.
+    pub(super) fn are_all_seen(&self) -> bool {
+        self.0.iter().all(|track| track.blocks > 0)
     }
 
     /// Counts a block. True when it is a picture's. `is_key` where the block tells.
@@ -183,7 +189,7 @@ fn is_encrypted(encodings: &[u8]) -> bool {
 }
 
 /// Identifier, name as `ffprobe` gives it, and whether `CodecPrivate` must be there.
-const CODECS: [(&str, &str, bool); 20] = [
+const CODECS: [(&str, &str, bool); 22] = [
     ("V_VP8", "vp8", false),
     ("V_VP9", "vp9", false),
     ("V_AV1", "av1", false),
@@ -204,6 +210,8 @@ const CODECS: [(&str, &str, bool); 20] = [
     ("A_AC3", "ac3", false),
     ("A_EAC3", "eac3", false),
     ("A_FLAC", "flac", true),
+    ("A_PCM/INT/LIT", "pcm", false),
+    ("A_PCM/INT/BIG", "pcm", false),
 ];
 
 const TRACK_ENTRY: u32 = 0xae;
