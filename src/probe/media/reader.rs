@@ -22,11 +22,22 @@ pub(super) struct Reader<'s, S> {
     ahead: usize,
     reads: u32,
     bytes: u64,
+    allowed: u64,
 }
 
 impl<'s, S: Source> Reader<'s, S> {
     pub(super) fn new(source: &'s mut S) -> Self {
-        Self { source, start: 0, held: Bytes::new(), short: None, seen: 0, ahead: AHEAD, reads: 0, bytes: 0 }
+        Self {
+            source,
+            start: 0,
+            held: Bytes::new(),
+            short: None,
+            seen: 0,
+            ahead: AHEAD,
+            reads: 0,
+            bytes: 0,
+            allowed: MAX_BYTES,
+        }
     }
 
     /// The file's length, as far as it is known by now.
@@ -37,12 +48,17 @@ impl<'s, S: Source> Reader<'s, S> {
 
     /// True once a walk should come to its end: it has cost what one check may cost.
     pub(super) fn is_spent(&self) -> bool {
-        self.reads >= MAX_READS || self.bytes >= MAX_BYTES
+        self.reads >= MAX_READS || self.bytes >= self.allowed
     }
 
     /// From now on small reads follow each other closely: take more at once.
     pub(super) fn read_closely(&mut self) {
         self.ahead = CLOSE;
+    }
+
+    /// Lets the walk cost so many bytes more: an index that is read at once.
+    pub(super) fn allow(&mut self, bytes: u64) {
+        self.allowed = self.allowed.saturating_add(bytes);
     }
 
     /// Up to `want` bytes at `at`; fewer only where the file ends.
@@ -156,5 +172,5 @@ const CLOSE: usize = 64 * 1024;
 const PIECE: usize = 256 * 1024;
 /// The most calls of [`Source::read`] before a walk ends early.
 const MAX_READS: u32 = 1024;
-/// The most bytes before a walk ends early. An index that is read at once may take it beyond.
+/// The most bytes before a walk ends early, besides an index that is read at once.
 const MAX_BYTES: u64 = 4 << 20;

@@ -9,6 +9,7 @@ mod limits;
 mod mutations;
 mod oracle;
 mod samples;
+mod sparse;
 
 use std::sync::{Arc, Mutex};
 
@@ -64,7 +65,7 @@ pub(crate) fn verdict(bytes: &[u8]) -> Result<Media, Failure> {
     }
     match (&first, &second) {
         (Ok(one), Ok(other)) => {
-            assert_eq!(Media { bytes: None, ..one.clone() }, Media { bytes: None, ..other.clone() })
+            assert_eq!(Media { bytes: None, ..one.clone() }, Media { bytes: None, ..other.clone() });
         }
         (one, other) => assert_eq!(one.is_ok(), other.is_ok(), "announced: {one:?}; unannounced: {other:?}"),
     }

@@ -87,7 +87,9 @@ fn change(all: &mut Vec<(String, Vec<u8>)>, how: &str, bytes: &[u8], places: &[u
         return;
     }
     let mut copy = bytes.to_vec();
-    places.iter().for_each(|place| put(&mut copy, *place, with));
+    for place in places {
+        put(&mut copy, *place, with);
+    }
     if copy != bytes {
         all.push((how.to_owned(), copy));
     }

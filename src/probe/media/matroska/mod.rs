@@ -18,7 +18,10 @@ use crate::model::outcome::Failure;
 
 /// Walks the file to its end, or as far as the limits allow.
 pub(super) async fn inspect<S: Source>(reader: &mut Reader<'_, S>) -> Result<Media, Failure> {
-    let head = reader.exact(0, 5, "the EBML header").await?;
+    let head = reader.peek(0, ebml::MAX_HEAD).await?;
+    if head.len() < ebml::MAX_HEAD {
+        return Err(reader.ends_in(0, ebml::MAX_HEAD as u64, "the EBML header"));
+    }
     let head = Head::read(&head).filter(|head| head.size.is_some_and(|size| size <= MAX_HEADER));
     let head = head.ok_or_else(|| broken("the EBML header has no usable size"))?;
     let size = usize::try_from(head.size.unwrap_or(0)).unwrap_or(0);
@@ -143,15 +146,20 @@ impl Walk {
                 self.at
             )));
         }
-        // A cluster is entered; that it is there shows when its end is reached.
+        if reader.end().is_some_and(|file| file < end) {
+            return Err(reader.ends_in(self.at, end - self.at, "an element"));
+        }
+        // A cluster is entered; that all of it is there shows when its end is reached.
         if head.id == CLUSTER {
-            if reader.end().is_some_and(|file| file < end) {
-                return Err(reader.ends_in(self.at, end - self.at, "a cluster"));
-            }
             self.enter_cluster(Cluster::Until(end), body);
             return Ok(true);
         }
-        let found_picture = self.look(reader, head.id, body, size).await?;
+        let found_picture = self.look(reader, head.id, body, size).await;
+        // Only reading may have shown where the file ends.
+        if reader.end().is_some_and(|file| file < end) {
+            return Err(reader.ends_in(self.at, end - self.at, "an element"));
+        }
+        let found_picture = found_picture?;
         self.at = match self.cluster.end() {
             Some(cluster_end) if found_picture && self.may_jump() => cluster_end,
             _ => end,

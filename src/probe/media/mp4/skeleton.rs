@@ -17,6 +17,7 @@ pub(super) async fn load<S: Source>(reader: &mut Reader<'_, S>, head: &Head, end
     let end = reader.end().map_or(end, |file| end.min(file));
     match usize::try_from(end.saturating_sub(head.body)) {
         Ok(size) if size <= MAX_WHOLE => {
+            reader.allow(size as u64);
             Ok(Index { bytes: reader.exact(head.body, size, "the index (box `moov`)").await?, is_whole: true })
         }
         _ => Ok(Index { bytes: Skeleton::default().copy(reader, head.body, end).await?, is_whole: false }),
