@@ -61,12 +61,12 @@ impl Walk {
                 if length < 2 {
                     return Err(broken(format!("the JPEG segment at byte {} is too short", self.at)));
                 }
-                if !reader.reaches(end).await? {
-                    return Err(reader.ends_in(start, length.into(), "a JPEG segment"));
-                }
                 if is_frame(marker) {
                     let body = reader.exact(start, 8, "a JPEG frame's head").await?;
                     self.frame(&body)?;
+                }
+                if !reader.reaches(end).await? {
+                    return Err(reader.ends_in(start, length.into(), "a JPEG segment"));
                 }
                 self.at = end;
                 if marker == SCAN {

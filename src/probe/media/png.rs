@@ -56,10 +56,10 @@ impl Walk {
             return Err(broken(format!("the PNG begins with chunk `{}`, expected `IHDR`", four(kind))));
         }
         let end = self.at + 12 + u64::from(length);
+        self.look(reader, &kind, length).await?;
         if !reader.reaches(end).await? {
             return Err(reader.ends_in(self.at, end - self.at, &format!("chunk `{}`", four(kind))));
         }
-        self.look(reader, &kind, length).await?;
         self.at = end;
         Ok(&kind == b"IEND")
     }
@@ -72,6 +72,7 @@ impl Walk {
     ) -> Result<(), Failure> {
         let start = self.at + 8;
         match kind {
+            b"IHDR" if length != 13 => return Err(broken(format!("chunk `IHDR` has {length} bytes, expected 13"))),
             b"IHDR" => {
                 let body = reader.exact(start, 13, "the head of the PNG (IHDR)").await?;
                 self.head(&body)?;

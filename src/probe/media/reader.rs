@@ -63,6 +63,7 @@ impl<'s, S: Source> Reader<'s, S> {
 
     /// Up to `want` bytes at `at`; fewer only where the file ends.
     pub(super) async fn peek(&mut self, at: u64, want: usize) -> Result<Bytes, Failure> {
+        debug_assert!(at >= self.start, "a walk goes forward only, and not from {} to {at}", self.start);
         if let Some(found) = self.within(at, want) {
             return Ok(found);
         }

@@ -57,9 +57,6 @@ impl Walk {
         if end > self.end {
             return Err(broken(format!("chunk `{}` is longer than the RIFF frame around it", four(kind))));
         }
-        if !reader.reaches(end).await? {
-            return Err(reader.ends_in(self.at, end - self.at, &format!("chunk `{}`", four(kind))));
-        }
         let body = reader.peek(start, LOOKED_AT.min(size as usize)).await?;
         match &kind {
             b"VP8X" => self.canvas(&body)?,
@@ -72,6 +69,9 @@ impl Walk {
             }
             b"ANMF" => self.frame(&body, size)?,
             _ => {}
+        }
+        if !reader.reaches(end).await? {
+            return Err(reader.ends_in(self.at, end - self.at, &format!("chunk `{}`", four(kind))));
         }
         // Chunks begin at even places.
         self.at = end + (end & 1);

@@ -50,6 +50,7 @@ fn words(recipe: &str) -> Vec<String> {
                 "ONE" => "-f lavfi -i testsrc=s=64x48:r=10:d=0.1",
                 "ODD" => "-f lavfi -i testsrc=s=51x37:r=10:d=0.5",
                 "WIDE" => "-f lavfi -i testsrc=s=640x360:r=25:d=1",
+                "NOISE" => "-f lavfi -i testsrc=s=320x240:r=10:d=0.5,noise=alls=100",
                 "SOUND" => "-f lavfi -i sine=d=1",
                 "X264" => "-c:v libx264 -preset ultrafast -pix_fmt yuv420p",
                 "X265" => "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -x265-params log-level=none:pools=none",
@@ -170,5 +171,10 @@ const RECIPES: &[(&str, &str)] = &[
     ("lossless.webp", "ODD -frames:v 1 -c:v libwebp -lossless 1"),
     ("alpha.webp", "VIDEO -frames:v 1 -c:v libwebp -pix_fmt yuva420p"),
     ("wide.webp", "WIDE -frames:v 1 -c:v libwebp"),
+    ("noise.png", "NOISE -frames:v 1"),
+    ("noise.jpg", "NOISE -frames:v 1 -pix_fmt yuvj444p -q:v 1"),
+    ("noise.webp", "NOISE -frames:v 1 -c:v libwebp -lossless 1"),
+    ("noise.gif", "NOISE"),
+    ("noise.webm", "NOISE VP9 -b:v 9M -live 1"),
     ("animated.webp", "VIDEO -c:v libwebp_anim"),
 ];
