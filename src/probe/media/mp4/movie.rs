@@ -122,7 +122,9 @@ impl<'b> Movie<'b> {
 
     /// How long a progressive file plays.
     pub(super) fn duration(&self) -> Result<Duration, Failure> {
-        let duration = self.own_duration();
+        let header = self.header.map(|ticks| span(ticks, self.timescale)).unwrap_or_default();
+        let own = self.own_duration();
+        let duration = if own.is_zero() { header } else { own };
         if duration.is_zero() { Err(broken("the file says that it lasts 0s")) } else { Ok(duration) }
     }
 
