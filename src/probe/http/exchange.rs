@@ -162,17 +162,43 @@ impl Connection {
         let announced = content_length(&reply.head.headers).filter(|_| !reply.body.is_end_stream());
         body.expect(announced)?;
         watch.allow(body.limit());
-        while let Some(frame) = driving(driver, reply.body.frame()).await {
-            let frame =
-                frame.map_err(|error| failure(&error, watch, Stage::Body { encoded: body.encoded(), announced }))?;
-            if let Some(piece) = frame.data_ref() {
-                body.push(piece)?;
-            }
+        while let Some(piece) = next_piece(driver, watch, &mut reply.body, body.encoded(), announced).await? {
+            body.push(&piece)?;
         }
         let whole = body.finish()?;
         timeline.leave(ByteSize(whole.size).to_string());
         Ok(whole)
     }
+
+    /// Lets the peer send so many bytes of body until the next request.
+    pub fn allow(&self, bytes: u64) {
+        self.watch.allow(bytes);
+    }
+
+    /// The next piece of an answer's body, of which `received` bytes came before; `None` at its end.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn piece(&mut self, reply: &mut Reply, received: u64) -> Result<Option<Bytes>, Failure> {
+        let announced = content_length(&reply.head.headers);
+        next_piece(&mut self.driver, &self.watch, &mut reply.body, received, announced).await
+    }
+}
+
+async fn next_piece(
+    driver: &mut Option<Driver>,
+    watch: &Watch,
+    body: &mut Incoming,
+    received: u64,
+    announced: Option<u64>,
+) -> Result<Option<Bytes>, Failure> {
+    while let Some(frame) = driving(driver, body.frame()).await {
+        let frame = frame.map_err(|error| failure(&error, watch, Stage::Body { encoded: received, announced }))?;
+        if let Ok(piece) = frame.into_data() {
+            return Ok(Some(piece));
+        }
+    }
+    Ok(None)
 }
 
 /// The announced length of an answer, if it is sane.

@@ -2,7 +2,9 @@
 //!
 //! This file is the settings. It does not run scripts, load sub-resources or keep cookies: that is `browser` and `steps`.
 
+pub mod client;
 pub mod decode;
+pub mod document;
 pub mod exchange;
 pub mod judge;
 pub mod kind;
