@@ -95,18 +95,23 @@ pub fn status_breach(rules: &Rules, fallback: &[StatusRange], head: &Parts) -> O
     if expected.is_empty() || expected.iter().any(|range| range.contains(status.as_u16())) {
         return None;
     }
-    let reason = match status.as_u16() {
-        401 | 403 => Reason::Auth,
-        429 => Reason::RateLimited,
-        500..=599 => Reason::Unavailable,
-        _ => Reason::HttpStatus,
-    };
     let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
     let meaning = status.canonical_reason().map(|meaning| format!(" {meaning}")).unwrap_or_default();
     let is_lost = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && !head.headers.contains_key(LOCATION);
     let lost = if is_lost { " without a location to go to" } else { "" };
     let detail = format!("expected status {}, got {}{meaning}{lost}", expected.join(" or "), status.as_u16());
-    Some(Failure::new(reason, detail))
+    Some(Failure::new(status_reason(status.as_u16()), detail))
+}
+
+/// The reason that a status gives which was not expected.
+#[must_use]
+pub const fn status_reason(status: u16) -> Reason {
+    match status {
+        401 | 403 => Reason::Auth,
+        429 => Reason::RateLimited,
+        500..=599 => Reason::Unavailable,
+        _ => Reason::HttpStatus,
+    }
 }
 
 /// Collects breaches.

@@ -260,7 +260,7 @@ const METHODS: [HttpMethod; 7] = [
 ];
 
 /// Which HTTP version to speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
     /// What the peer prefers, as a browser does: HTTP/2 over TLS where it is offered, else HTTP/1.1.

@@ -293,7 +293,8 @@ fn version_number(version: hyper::Version) -> f64 {
 }
 
 /// An address that may be shown: queries and fragments carry tokens.
-pub(super) fn without_query(url: &Url) -> String {
+#[must_use]
+pub fn without_query(url: &Url) -> String {
     printable(&url[..Position::AfterPath], 200)
 }
 

@@ -14,12 +14,15 @@ use super::settings::{Resolve, Tls};
 use super::tls::TlsClient;
 use crate::base::clock::Clock;
 use crate::model::outcome::Failure;
+use crate::probe::api::pool::Pools;
 use crate::probe::pattern::Regexes;
 
 /// Resources shared by the probers of one plan.
 pub struct Shared {
     /// Compiled expressions.
     pub regexes: Regexes,
+    /// Connections that wait for their next request.
+    pub pools: Pools,
     /// Wall time, for certificates.
     pub clock: Clock,
     resolvers: Mutex<HashMap<Resolve, Arc<Resolver>>>,
@@ -41,6 +44,7 @@ impl Shared {
     pub fn new(clock: Clock) -> Self {
         Self {
             regexes: Regexes::default(),
+            pools: Pools::default(),
             clock,
             resolvers: Mutex::default(),
             tls: Mutex::default(),
