@@ -16,7 +16,10 @@
 
 pub mod api;
 pub mod attempt;
+pub mod download;
+pub mod generation;
 pub mod http;
+pub mod media;
 pub mod net;
 pub mod pattern;
 pub mod tcp;
@@ -41,6 +44,8 @@ macro_rules! probe_types {
         $then! {
             /// One HTTP request, redirects followed, judged by what a user would notice.
             http: $crate::probe::http::Http, Http;
+            /// One file fetched as a user would, measured on the way, and checked to be playable.
+            download: $crate::probe::download::Download, Download;
             /// One TCP connection, with TLS if asked for, and the reply that comes over it.
             tcp: $crate::probe::tcp::Tcp, Tcp;
         }

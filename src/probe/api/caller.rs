@@ -47,6 +47,8 @@ pub struct Called {
     pub took: Duration,
     /// How the time was spent, for people.
     pub phases: String,
+    /// Where the answer came from, after redirects.
+    pub url: Url,
 }
 
 /// A call without an answer.
@@ -131,10 +133,10 @@ impl Caller {
         let answered = Box::pin(self.exchange(call, values, manner, &mut timeline));
         let answered = tokio::time::timeout(limit, answered).await;
         let failure = match answered {
-            Ok(Ok(answer)) => {
+            Ok(Ok((answer, url))) => {
                 let (took, findings) = timeline.finish();
                 let phases = findings.phases.iter().map(|(name, took)| format!("{name} {}", shown(*took)));
-                return Ok(Called { answer, took, phases: phases.collect::<Vec<_>>().join(", ") });
+                return Ok(Called { answer, took, phases: phases.collect::<Vec<_>>().join(", "), url });
             }
             Ok(Err(failure)) => failure,
             Err(_) => timed_out(&timeline, limit),
@@ -158,26 +160,41 @@ impl Caller {
         let content = content(call, values);
         let usual = if content.is_some() { Method::POST } else { Method::GET };
         let method = call.method.as_ref().map_or(usual, |method| method.0.clone());
-        let own_origin = call.url.origin().is_some_and(|origin| origin == url.origin());
-        let is_home = self.trusts(&url);
-        if content.is_some() && !is_home && !own_origin {
+        let own_origin = call.url.origin();
+        if content.is_some() && !self.trusts(&url) && own_origin.as_ref() != Some(&url.origin()) {
             let place = without_query(&url);
             return Err(Failure::new(
                 Reason::Protocol,
                 format!("the service's answer leads to {place}; the request's body goes there only if `trusted` lists it"),
             ));
         }
-        let mut headers = Vec::new();
-        let own = &call.headers.0;
-        if is_home {
-            let inherited = inherited.into_iter().flat_map(|headers| headers.0.iter());
-            let inherited = inherited.filter(|(name, _)| *name != CONTENT_TYPE && !own.iter().any(|(own, _)| own == name));
-            add(&mut headers, inherited)?;
-        }
-        if is_home || own_origin {
-            add(&mut headers, own.iter())?;
-        }
+        let headers = self.headers(&call.headers, own_origin.as_ref(), inherited, &url)?;
         Ok(Blueprint::of(Parts { method, url, headers, content, close: !reuse }))
+    }
+
+    /// The headers that may go to where `url` leads: inherited ones to trusted origins, own ones also to the origin that
+    /// their call names itself.
+    ///
+    /// # Errors
+    /// A [`Failure`] of reason `config` for a header that HTTP cannot carry.
+    pub fn headers(
+        &self,
+        own: &Headers,
+        own_origin: Option<&Origin>,
+        inherited: Option<&Headers>,
+        url: &Url,
+    ) -> Result<Vec<Header>, Failure> {
+        let mut headers = Vec::new();
+        let is_trusted = self.trusts(url);
+        if is_trusted {
+            let inherited = inherited.into_iter().flat_map(|headers| headers.0.iter());
+            let is_own = |name: &HeaderName| own.0.iter().any(|(own, _)| own == name);
+            add(&mut headers, inherited.filter(|(name, _)| *name != CONTENT_TYPE && !is_own(name)))?;
+        }
+        if is_trusted || own_origin == Some(&url.origin()) {
+            add(&mut headers, own.0.iter())?;
+        }
+        Ok(headers)
     }
 
     /// Sends a request, follows redirects, and gives back the answer's head with the connection.
@@ -204,7 +221,7 @@ impl Caller {
         values: &Values,
         manner: Manner<'_>,
         timeline: &mut Timeline,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(Answer, Url), Failure> {
         let blueprint = self.blueprint(call, values, manner.inherited, manner.reuse)?;
         let mut live = self.open(&blueprint, manner.reuse, timeline).await?;
         let coded = live.reply.head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
@@ -214,7 +231,7 @@ impl Caller {
         if manner.reuse && !live.redirected {
             self.pool.keep(&live.url, live.connection);
         }
-        Ok(Answer::new(live.reply.head, whole.bytes.into(), limit.0))
+        Ok((Answer::new(live.reply.head, whole.bytes.into(), limit.0), live.url))
     }
 
     /// Sends one request, on a waiting connection if there is one that lives.
@@ -253,7 +270,8 @@ async fn send(
     connection.send(request, timeline).await
 }
 
-type Header = (HeaderName, HeaderValue, bool);
+/// A header, and whether it must stay away from other hosts.
+pub type Header = (HeaderName, HeaderValue, bool);
 
 fn add<'header>(
     headers: &mut Vec<Header>,

@@ -41,6 +41,12 @@ impl Template {
         &self.text
     }
 
+    /// The address that is all of the value called `name`.
+    #[must_use]
+    pub fn whole(name: &str) -> Self {
+        Self { text: Text::plain(&format!("{{{name}}}")), parts: Box::new([Part::Place(name.into())]) }
+    }
+
     /// The names of the places.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

@@ -1,0 +1,292 @@
+//! The jobs that are outstanding now, in all probes: seen by whoever exports them, recalled when the agent stops or their
+//! probe goes, and taken over from an agent that ended before they did.
+//!
+//! Outlives plans, so a reload does not disturb a job. Sends nothing: the attempt that sits here does.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OnceCell, watch};
+
+use super::ledger::{Ledger, LedgerError, Memory};
+use crate::base::bounded::printable;
+use crate::base::clock::Instant;
+use crate::model::job::{Account, Leftover, Pending, Ticket};
+use crate::model::money::Amount;
+use crate::model::name::Name;
+use crate::model::result::Identity;
+
+/// All outstanding jobs.
+pub struct Desk {
+    ledger: Arc<dyn Ledger>,
+    state: Mutex<State>,
+    recovered: OnceCell<()>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    last: u64,
+    seats: BTreeMap<u64, Entry>,
+    /// Jobs that nobody follows, by probe; the oldest first.
+    leftovers: HashMap<Name, VecDeque<Leftover>>,
+    /// What all probes together may spend a day, by unit.
+    limits: BTreeMap<String, Amount>,
+}
+
+struct Entry {
+    identity: Identity,
+    since: Instant,
+    job: String,
+    stage: &'static str,
+    position: Option<f64>,
+    recall: watch::Sender<bool>,
+    /// What would have to be taken over if its attempt went away without a word.
+    leftover: Option<Leftover>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new(Arc::new(Memory::default()))
+    }
+}
+
+impl Desk {
+    /// A desk whose jobs and money are written down in `ledger`.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+        Self { ledger, state: Mutex::default(), recovered: OnceCell::new() }
+    }
+
+    /// Where money and jobs are written down.
+    #[must_use]
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    /// Sets what all probes together may spend a day, by unit.
+    pub fn limit(&self, limits: BTreeMap<String, Amount>) {
+        self.lock().limits = limits;
+    }
+
+    /// The account that all probes share in `unit`, if there is a limit.
+    #[must_use]
+    pub fn common_account(&self, unit: &str) -> Option<Account> {
+        let per_day = *self.lock().limits.get(unit)?;
+        Some(Account { name: COMMON.to_owned(), per_day })
+    }
+
+    /// All outstanding jobs as they are seen now.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Pending> {
+        let state = self.lock();
+        let seen = |entry: &Entry| Pending {
+            identity: entry.identity.clone(),
+            job: entry.job.clone(),
+            stage: entry.stage,
+            age: entry.since.elapsed(),
+            position: entry.position,
+        };
+        state.seats.values().map(seen).collect()
+    }
+
+    /// Recalls the jobs of all probes but these.
+    pub fn keep_only(&self, probes: &HashSet<&Name>) {
+        for entry in self.lock().seats.values().filter(|entry| !probes.contains(&entry.identity.probe)) {
+            entry.recall.send_replace(true);
+        }
+    }
+
+    /// Recalls all jobs and lets no new ones begin.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for entry in state.seats.values() {
+            entry.recall.send_replace(true);
+        }
+    }
+
+    /// A seat for a job that begins now, or that began so long ago as `since` says; `None` once the desk is closed.
+    #[must_use]
+    pub fn sit(self: &Arc<Self>, identity: &Identity, stage: &'static str, since: Instant) -> Option<Seat> {
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        state.last += 1;
+        let key = state.last;
+        let (recall, recalled) = watch::channel(false);
+        let identity = identity.clone();
+        state.seats.insert(
+            key,
+            Entry { identity, since, job: String::new(), stage, position: None, recall, leftover: None },
+        );
+        Some(Seat { desk: Arc::clone(self), key, recalled })
+    }
+
+    /// Takes over the jobs of agents that ended before their jobs did; once, however often it is called.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; the next call tries again.
+    pub async fn recover(&self) -> Result<(), LedgerError> {
+        self.recovered
+            .get_or_try_init(|| async {
+                for leftover in self.ledger.leftovers().await? {
+                    self.lock().leftovers.entry(leftover.probe.clone()).or_default().push_back(leftover);
+                }
+                Ok(())
+            })
+            .await
+            .copied()
+    }
+
+    /// A job of this probe that nobody follows.
+    #[must_use]
+    pub fn leftover(&self, probe: &Name) -> Option<Leftover> {
+        self.lock().leftovers.get_mut(probe)?.pop_front()
+    }
+
+    /// Jobs that nobody follows and that no probe here can follow, since theirs is not among `probes`.
+    #[must_use]
+    pub fn strays(&self, probes: &HashSet<&Name>) -> Vec<Leftover> {
+        let mut state = self.lock();
+        let strange: Vec<_> = state.leftovers.keys().filter(|name| !probes.contains(name)).cloned().collect();
+        strange.iter().filter_map(|name| state.leftovers.remove(name)).flatten().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One outstanding job's place. When it is dropped before [`Seat::settle`], the job can be taken over.
+pub struct Seat {
+    desk: Arc<Desk>,
+    key: u64,
+    recalled: watch::Receiver<bool>,
+}
+
+impl Seat {
+    /// Waits until the job is to be given up: the agent stops, or its probe is gone.
+    pub async fn recalled(&self) {
+        // The sender lives in the desk for as long as the seat does.
+        let _ = self.recalled.clone().wait_for(|recalled| *recalled).await;
+    }
+
+    /// True when the job is to be given up.
+    #[must_use]
+    pub fn is_recalled(&self) -> bool {
+        *self.recalled.borrow()
+    }
+
+    /// Says where the job stands.
+    pub fn report(&self, stage: &'static str, position: Option<f64>) {
+        self.change(|entry| {
+            entry.stage = stage;
+            entry.position = position;
+        });
+    }
+
+    /// Says what the service calls the job, and what it takes to follow it.
+    pub fn remember(&self, job: &str, leftover: Leftover) {
+        let job = printable(job, MAX_JOB);
+        self.change(|entry| {
+            entry.job = job;
+            entry.leftover = Some(leftover);
+        });
+    }
+
+    /// The job needs no one any more; gives back its ticket, to be closed in the ledger.
+    #[must_use]
+    pub fn settle(&self) -> Option<Ticket> {
+        let mut ticket = None;
+        self.change(|entry| ticket = entry.leftover.take().map(|leftover| leftover.ticket));
+        ticket
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.desk.lock().seats.get_mut(&self.key) {
+            change(entry);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.desk.lock();
+        let left = state.seats.remove(&self.key).and_then(|entry| entry.leftover);
+        if let Some(leftover) = left {
+            state.leftovers.entry(leftover.probe.clone()).or_default().push_back(leftover);
+        }
+    }
+}
+
+/// The account in which everything is counted.
+const COMMON: &str = "agent";
+const MAX_JOB: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(probe: &str) -> Identity {
+        Identity { probe: probe.parse().unwrap(), surface: "s/generation".parse().unwrap(), region: "here".into() }
+    }
+
+    fn leftover(probe: &str) -> Leftover {
+        Leftover {
+            ticket: Ticket(7),
+            probe: probe.parse().unwrap(),
+            opened_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            values: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_is_seen_while_it_is_outstanding() {
+        let desk = Arc::new(Desk::default());
+        let seat = desk.sit(&identity("a"), "submit", Instant::now()).unwrap();
+        tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        seat.report("queue", Some(3.0));
+        let pending = desk.pending();
+        assert_eq!((pending[0].stage, pending[0].position, pending[0].age.as_secs()), ("queue", Some(3.0), 5));
+        drop(seat);
+        assert!(desk.pending().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_attempt_went_away_can_be_taken_over_once() {
+        let desk = Arc::new(Desk::default());
+        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        seat.remember("j1", leftover("a"));
+        drop(seat);
+        assert_eq!(desk.leftover(&"a".parse().unwrap()), Some(leftover("a")));
+        assert_eq!(desk.leftover(&"a".parse().unwrap()), None);
+        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        seat.remember("j1", leftover("a"));
+        assert_eq!(seat.settle(), Some(Ticket(7)));
+        drop(seat);
+        assert_eq!(desk.leftover(&"a".parse().unwrap()), None);
+    }
+
+    #[tokio::test]
+    async fn removal_recalls_some_and_closing_all() {
+        let desk = Arc::new(Desk::default());
+        let (a, b) = (desk.sit(&identity("a"), "queue", Instant::now()), desk.sit(&identity("b"), "queue", Instant::now()));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        desk.keep_only(&HashSet::from([&"a".parse().unwrap()]));
+        b.recalled().await;
+        assert!(!a.is_recalled());
+        desk.close();
+        a.recalled().await;
+        assert!(desk.sit(&identity("a"), "queue", Instant::now()).is_none());
+    }
+
+    #[test]
+    fn a_job_whose_probe_is_gone_is_not_forgotten() {
+        let desk = Desk::default();
+        desk.lock().leftovers.entry("gone".parse().unwrap()).or_default().push_back(leftover("gone"));
+        assert_eq!(desk.strays(&HashSet::new()), [leftover("gone")]);
+        assert!(desk.strays(&HashSet::new()).is_empty());
+    }
+}

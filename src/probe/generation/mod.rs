@@ -1,0 +1,4 @@
+//! stub
+pub mod desk;
+pub mod ledger;
+pub mod state;
