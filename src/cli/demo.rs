@@ -63,7 +63,11 @@ async fn show(global: &Global, options: &Options) -> anyhow::Result<ExitCode> {
         let screen = Arc::clone(&screen);
         Arc::new(move |result| screen.update(result.clone()))
     };
-    let app = App::start(plan, source, app::Options { listener: own, clock, observer: Some(observer) })?;
+    let app = App::start(
+        plan,
+        source,
+        app::Options { listener: own, clock, desk: Arc::default(), observer: Some(observer) },
+    )?;
     signals.end(&app).await;
     tokio::select! {
         _ = app.stop() => {}

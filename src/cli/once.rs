@@ -26,7 +26,8 @@ pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> E
     let waiting = stderr().is_terminal() && !json;
     let result = block_on(async {
         let clock = Clock::system();
-        let attempt = app::once(&plan, probe, &clock);
+        let desk = std::sync::Arc::default();
+        let attempt = app::once(&plan, probe, &clock, &desk);
         Ok(if waiting { super::progress::shown_while(name, attempt).await } else { attempt.await })
     });
     match result {

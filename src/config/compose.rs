@@ -21,7 +21,7 @@ use super::yaml::collect::collect;
 use super::yaml::{Document, Value};
 use crate::base::duration::HumanDuration;
 use crate::model::name::Name;
-use crate::probe::Spec;
+use crate::probe::{Pace, Spec};
 use crate::schedule::cadence::{Cadence, When};
 use crate::schedule::settings::{Confirm, Zone};
 
@@ -180,8 +180,8 @@ impl<'a> Composer<'a, '_> {
             let message = format!("with those of `agent` and `defaults`, the probe has {} labels", labels.len());
             self.problems.add(spot.key("labels").problem(message).hint(format!("the most is {MAX_LABELS}")));
         }
-        let cadence = self.cadence(&mut settings);
         let spec = settings.take_spec();
+        let cadence = self.cadence(&mut settings, spec.as_ref().map(Spec::pace).unwrap_or_default());
         if !is_whole {
             return None;
         }
@@ -201,18 +201,19 @@ impl<'a> Composer<'a, '_> {
         })
     }
 
-    fn cadence(&self, settings: &mut ProbeSettings) -> Cadence {
+    fn cadence(&self, settings: &mut ProbeSettings, pace: Pace) -> Cadence {
         let defaults = &self.defaults;
+        let (every, timeout) = (pace.every.map(HumanDuration), pace.timeout.map(HumanDuration));
         let when = match settings.cron.take() {
             Some(expression) => {
                 let zone = settings.timezone.take().or_else(|| defaults.timezone.clone());
                 When::Cron { expression, zone: zone.map_or(TimeZone::UTC, |Zone(zone)| zone) }
             }
-            None => When::Every(settings.every.or(defaults.every).map_or(EVERY, HumanDuration::get)),
+            None => When::Every(settings.every.or(every).or(defaults.every).map_or(EVERY, HumanDuration::get)),
         };
         Cadence {
             when,
-            timeout: settings.timeout.or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
+            timeout: settings.timeout.or(timeout).or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
             overlap: settings.overlap.or(defaults.overlap).unwrap_or_default(),
             confirm: settings.confirm.or(defaults.confirm),
         }

@@ -4,6 +4,7 @@
 //! [`super::plan`] puts all together.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,6 +15,7 @@ use super::listen::Listen;
 use super::region::Region;
 use crate::base::duration::HumanDuration;
 use crate::base::parse::from_text;
+use crate::model::money::Amount;
 use crate::model::name::{Name, NameError, SurfaceRef};
 use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
 
@@ -52,6 +54,8 @@ pub struct AgentSettings {
     /// How many attempts may run at once against one host.
     #[schemars(range(min = 1))]
     pub per_host: u32,
+    /// The most that all probes together may spend in one day (UTC), by unit: `{USD: 20}`.
+    pub budget: BTreeMap<String, Amount>,
 }
 
 impl Default for AgentSettings {
@@ -63,6 +67,7 @@ impl Default for AgentSettings {
             grace: HumanDuration(std::time::Duration::from_secs(10)),
             concurrency: 10_000,
             per_host: 100,
+            budget: BTreeMap::new(),
         }
     }
 }

@@ -25,6 +25,13 @@ pub struct Pending {
     pub position: Option<f64>,
 }
 
+/// Key of the number of a probe's outstanding jobs, for [`Source::Pending`](super::measure::Source::Pending).
+pub const JOBS: &str = "jobs";
+/// Key of the age of the oldest of them, in seconds.
+pub const OLDEST: &str = "oldest";
+/// Key of the place in the queue of the oldest of them.
+pub const PLACE: &str = "place";
+
 /// Names one remembered job; never used twice in one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub i64);

@@ -56,10 +56,39 @@ pub enum Form {
 pub struct Series {
     /// The family it belongs to.
     pub metric: &'static Metric,
-    /// One fixed label beside the probe's own, such as `phase="connect"`.
-    pub label: Option<(&'static str, &'static str)>,
+    /// One label beside the probe's own.
+    pub label: Option<Label>,
     /// Where the value is found in a result.
     pub from: Source,
+}
+
+/// A label beside the probe's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    /// Always the same: its name and its value, such as `phase="connect"`.
+    Value(&'static str, &'static str),
+    /// Its name, and the key of the probe's setting that is its value, such as the unit of its budget. A probe without that
+    /// setting does not have the series.
+    Setting(&'static str, &'static str),
+}
+
+impl Label {
+    /// The label's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Value(name, _) | Self::Setting(name, _) => name,
+        }
+    }
+
+    /// The label's value, where it is always the same.
+    #[must_use]
+    pub const fn value(self) -> Option<&'static str> {
+        match self {
+            Self::Value(_, value) => Some(value),
+            Self::Setting(..) => None,
+        }
+    }
 }
 
 /// Where a series finds its value in a result.
@@ -69,6 +98,8 @@ pub enum Source {
     Measure(&'static str),
     /// The duration of the phase with this name, in seconds.
     Phase(&'static str),
+    /// Not in a result: in the probe's jobs that have not ended, by one of the keys of [`job`](super::job).
+    Pending(&'static str),
 }
 
 /// A gauge that is always 1 and carries texts as labels. Present when the result has every fact that it names.

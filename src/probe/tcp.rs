@@ -29,7 +29,7 @@ use crate::base::duration::{HumanDuration, shown};
 use crate::base::many::Many;
 use crate::base::parse::from_text;
 use crate::base::secret::{Scrubber, Text};
-use crate::model::measure::{Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Kind, Label, Measure, Metric, Series, Source};
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 
@@ -272,7 +272,7 @@ static KIND: Kind = Kind {
 static MEASURES: [Measure; 3] = [net::ADDRESS_MEASURES[0], net::ADDRESS_MEASURES[1], net::CERTIFICATE_MEASURE];
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 static PHASES: Metric = Metric::gauge(

@@ -123,20 +123,13 @@ fn text_of_item(item: &Value) -> Option<String> {
 }
 
 fn not_json(body: &[u8]) -> Failure {
-    let got = if body.is_empty() { "nothing".to_owned() } else { format!("`{}`", excerpt(body.trim_ascii_start(), 60)) };
+    let got =
+        if body.is_empty() { "nothing".to_owned() } else { format!("`{}`", excerpt(body.trim_ascii_start(), 60)) };
     Failure::new(Reason::Assertion, format!("expected JSON in the answer, got {got}"))
 }
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const MAX_WORDS: usize = 200;
 /// Where APIs put their errors' words.
-const USUAL: [&str; 8] = [
-    "/error/message",
-    "/detail",
-    "/error",
-    "/message",
-    "/failure",
-    "/failure_reason",
-    "/errors",
-    "/title",
-];
+const USUAL: [&str; 8] =
+    ["/error/message", "/detail", "/error", "/message", "/failure", "/failure_reason", "/errors", "/title"];

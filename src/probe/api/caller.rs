@@ -165,7 +165,9 @@ impl Caller {
             let place = without_query(&url);
             return Err(Failure::new(
                 Reason::Protocol,
-                format!("the service's answer leads to {place}; the request's body goes there only if `trusted` lists it"),
+                format!(
+                    "the service's answer leads to {place}; the request's body goes there only if `trusted` lists it"
+                ),
             ));
         }
         let headers = self.headers(&call.headers, own_origin.as_ref(), inherited, &url)?;

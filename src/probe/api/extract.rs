@@ -8,9 +8,9 @@ use std::fmt;
 use hyper::header::HeaderName;
 use regex::bytes::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::Answer;

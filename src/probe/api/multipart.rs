@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::Deserialize;
 
 use super::template::{Values, fill_text};
 use crate::base::hash::spread_64;
@@ -64,7 +64,9 @@ impl Multipart {
         let boundary = self.boundary();
         let mut out = Vec::new();
         for (name, part) in &self.0 {
-            out.extend_from_slice(format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"").as_bytes());
+            out.extend_from_slice(
+                format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"").as_bytes(),
+            );
             match part {
                 Part::Text(text) => {
                     out.extend_from_slice(b"\r\n\r\n");

@@ -207,7 +207,8 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
         if !before.is_empty() {
             parts.push(Part::Literal(before.into()));
         }
-        let close = after.find('}').ok_or("a `{` in the address is never closed; write `{name}`, or `%7B` for a brace")?;
+        let close =
+            after.find('}').ok_or("a `{` in the address is never closed; write `{name}`, or `%7B` for a brace")?;
         let name = &after[1..close];
         if !is_place_name(name) {
             let shown = printable(name, 40);
@@ -316,7 +317,9 @@ mod tests {
 
     #[test]
     fn an_answer_never_chooses_the_host_of_a_written_address() {
-        for bad in ["https://{host}/x", "https://", "{}", "{ID}", "{a", "x.test/{id}", "ftp://x/{id}", "https://a:b@x/", ""] {
+        for bad in
+            ["https://{host}/x", "https://", "{}", "{ID}", "{a", "x.test/{id}", "ftp://x/{id}", "https://a:b@x/", ""]
+        {
             assert!(serde_json::from_value::<Template>(json!(bad)).is_err(), "{bad}");
         }
         assert!(serde_json::from_value::<Template>(json!("https://api.test{id}")).is_err());
@@ -326,7 +329,8 @@ mod tests {
 
     #[test]
     fn bodies_are_filled_where_the_name_is_known() {
-        let document: Json = serde_json::from_value(json!({"op": "{id}", "prompt": "a {red} {kite", "n": [1, "{id}!"]})).unwrap();
+        let document: Json =
+            serde_json::from_value(json!({"op": "{id}", "prompt": "a {red} {kite", "n": [1, "{id}!"]})).unwrap();
         let filled = fill_json(&document, &values(&[("id", "x{id}")]));
         assert_eq!(filled, json!({"op": "x{id}", "prompt": "a {red} {kite", "n": [1, "x{id}!"]}));
     }

@@ -1,6 +1,6 @@
 //! The tables of what a download learns, and the metrics made from it; generations and libraries share them.
 
-use crate::model::measure::{Fact, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
 
@@ -30,7 +30,10 @@ pub const TRANSFER_MEASURES: [Measure; 7] = [
     Measure { key: THROUGHPUT, about: "Bytes a second from the first byte to the last; absent with `mode: ranges`." },
     Measure { key: LONGEST_STALL, about: "The longest time in which nothing came, in seconds." },
     Measure { key: MEDIA_DURATION, about: "How long the video plays, in seconds, by the file's own index." },
-    Measure { key: URL_TIME_LEFT, about: "How long the signed address still holds, in seconds; negative when it does not." },
+    Measure {
+        key: URL_TIME_LEFT,
+        about: "How long the signed address still holds, in seconds; negative when it does not.",
+    },
     Measure { key: REQUESTS, about: "Requests made with `mode: ranges`." },
 ];
 
@@ -99,7 +102,7 @@ pub static KIND: Kind = Kind {
 };
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 const fn from(metric: &'static Metric, key: &'static str) -> Series {
@@ -117,10 +120,8 @@ static THROUGHPUT_METRIC: Metric = Metric::gauge(
     "forewarn_download_throughput_bytes_per_second",
     "Bytes a second from the first byte to the last; absent when the file is read by ranges.",
 );
-static STALL_METRIC: Metric = Metric::gauge(
-    "forewarn_download_longest_stall_seconds",
-    "The longest time in which nothing came.",
-);
+static STALL_METRIC: Metric =
+    Metric::gauge("forewarn_download_longest_stall_seconds", "The longest time in which nothing came.");
 static DURATION_METRIC: Metric =
     Metric::gauge("forewarn_media_duration_seconds", "How long the video plays, by its own index.");
 static TIME_LEFT_METRIC: Metric = Metric::gauge(

@@ -37,7 +37,9 @@ pub fn conflicts(chain: &[Locate], last: Option<&Template>) -> impl Iterator<Ite
                     found.push("the first request's address must be written out".to_owned());
                 }
                 let missing = url.places().filter(|place| !known.contains(*place));
-                found.extend(missing.map(|place| format!("request {number} uses `{{{place}}}`, which none before it extracts")));
+                found.extend(
+                    missing.map(|place| format!("request {number} uses `{{{place}}}`, which none before it extracts")),
+                );
             }
         }
         found.extend(locate.call().and_then(|call| call.conflict()));
@@ -48,7 +50,8 @@ pub fn conflicts(chain: &[Locate], last: Option<&Template>) -> impl Iterator<Ite
             known.insert(name.clone());
         }
     }
-    let wanted: Vec<String> = last.map_or_else(|| vec!["url".to_owned()], |url| url.places().map(str::to_owned).collect());
+    let wanted: Vec<String> =
+        last.map_or_else(|| vec!["url".to_owned()], |url| url.places().map(str::to_owned).collect());
     let missing = wanted.into_iter().filter(|name| !known.contains(name));
     found.extend(missing.map(|name| format!("no request extracts `{name}`, which the file's address needs")));
     found.into_iter()
@@ -79,7 +82,8 @@ pub async fn follow(
             let value = extract.value(&called.answer, regexes)?.ok_or_else(|| {
                 // An answer that is no JSON at all says more by its own words.
                 let why = called.answer.document().err().map(|failure| format!("; {}", failure.detail));
-                let detail = format!("expected a value at {extract} for `{name}`, there is none{}", why.unwrap_or_default());
+                let detail =
+                    format!("expected a value at {extract} for `{name}`, there is none{}", why.unwrap_or_default());
                 Failure::new(Reason::NoOutput, detail)
             })?;
             values.insert(name.clone(), value);

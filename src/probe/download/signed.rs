@@ -56,19 +56,25 @@ mod tests {
 
     #[test]
     fn every_dialect_says_until_when() {
-        assert_eq!(seconds("https://s3.test/a?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-Signature=0"), Some(1_767_225_660));
+        assert_eq!(
+            seconds("https://s3.test/a?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-Signature=0"),
+            Some(1_767_225_660)
+        );
         assert_eq!(seconds("https://g.test/a?X-Goog-Date=20260101T000000Z&X-Goog-Expires=60"), Some(1_767_225_660));
         assert_eq!(seconds("https://az.test/a?se=2026-01-01T00%3A01%3A00Z&sig=x"), Some(1_767_225_660));
         assert_eq!(seconds("https://cdn.discordapp.com/a?ex=6955b93c&is=0&hm=0"), Some(0x6955_b93c));
         assert_eq!(seconds("https://cf.test/a?Expires=1767225660&Signature=x"), Some(1_767_225_660));
-        for silent in ["https://a.test/", "https://a.test/?expires=never", "https://a.test/?X-Amz-Date=x&X-Amz-Expires=1"] {
+        for silent in
+            ["https://a.test/", "https://a.test/?expires=never", "https://a.test/?X-Amz-Date=x&X-Amz-Expires=1"]
+        {
             assert_eq!(seconds(silent), None, "{silent}");
         }
     }
 
     #[test]
     fn an_error_is_named_by_its_code() {
-        let body = b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+        let body =
+            b"<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
         assert_eq!(xml_error(body), Some(("AccessDenied".to_owned(), "Request has expired".to_owned())));
         assert_eq!(xml_error(b"<html><Code>x</Code>"), None);
         assert_eq!(xml_error(b"\xff\xfe"), None);

@@ -107,7 +107,8 @@ impl Stream {
     /// Takes the next piece.
     async fn more(&mut self) -> Result<(), Failure> {
         let asked = Instant::now();
-        let piece = tokio::time::timeout(self.patience, self.live.connection.piece(&mut self.live.reply, self.received));
+        let piece =
+            tokio::time::timeout(self.patience, self.live.connection.piece(&mut self.live.reply, self.received));
         let piece = piece.await.map_err(|_| self.stalled())??;
         self.longest_gap = self.longest_gap.max(asked.elapsed());
         let Some(piece) = piece else {

@@ -117,10 +117,9 @@ impl Desk {
         let key = state.last;
         let (recall, recalled) = watch::channel(false);
         let identity = identity.clone();
-        state.seats.insert(
-            key,
-            Entry { identity, since, job: String::new(), stage, position: None, recall, leftover: None },
-        );
+        state
+            .seats
+            .insert(key, Entry { identity, since, job: String::new(), stage, position: None, recall, leftover: None });
         Some(Seat { desk: Arc::clone(self), key, recalled })
     }
 
@@ -272,7 +271,8 @@ mod tests {
     #[tokio::test]
     async fn removal_recalls_some_and_closing_all() {
         let desk = Arc::new(Desk::default());
-        let (a, b) = (desk.sit(&identity("a"), "queue", Instant::now()), desk.sit(&identity("b"), "queue", Instant::now()));
+        let (a, b) =
+            (desk.sit(&identity("a"), "queue", Instant::now()), desk.sit(&identity("b"), "queue", Instant::now()));
         let (a, b) = (a.unwrap(), b.unwrap());
         desk.keep_only(&HashSet::from([&"a".parse().unwrap()]));
         b.recalled().await;

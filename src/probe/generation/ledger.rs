@@ -81,7 +81,9 @@ impl Book {
     }
 
     fn close(&mut self, ticket: Ticket, refund: bool) {
-        let Some(Opening { charge: Some(charge), at, .. }) = self.jobs.remove(&ticket).filter(|_| refund) else { return };
+        let Some(Opening { charge: Some(charge), at, .. }) = self.jobs.remove(&ticket).filter(|_| refund) else {
+            return;
+        };
         for account in &charge.accounts {
             if let Some(spent) = self.spent.get_mut(&key(&charge, &account.name, at)) {
                 *spent = Amount::from_millionths(spent.millionths().saturating_sub(charge.amount.millionths()));
@@ -115,7 +117,9 @@ mod tests {
         let first = ledger.open(opening(today)).await.unwrap();
         let Opened::Ticket(first) = first else { panic!("{first:?}") };
         assert!(matches!(ledger.open(opening(today)).await, Ok(Opened::Ticket(_))));
-        assert!(matches!(ledger.open(opening(today)).await, Ok(Opened::Exhausted { spent, .. }) if spent.millionths() == 800_000));
+        assert!(
+            matches!(ledger.open(opening(today)).await, Ok(Opened::Exhausted { spent, .. }) if spent.millionths() == 800_000)
+        );
         assert!(matches!(ledger.open(opening("2026-01-02T00:00:00Z")).await, Ok(Opened::Ticket(_))));
         ledger.close(first, true).await.unwrap();
         assert!(matches!(ledger.open(opening(today)).await, Ok(Opened::Ticket(_))));

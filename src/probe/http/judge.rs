@@ -103,6 +103,14 @@ pub fn status_breach(rules: &Rules, fallback: &[StatusRange], head: &Parts) -> O
     Some(Failure::new(status_reason(status.as_u16()), detail))
 }
 
+/// What is wrong with a document by a rule about it.
+#[must_use]
+pub fn json_breach(rule: &JsonRule, document: &Value, regexes: &Regexes) -> Option<Failure> {
+    let mut court = Court { regexes, breaches: Vec::new() };
+    court.json(rule, document);
+    court.breaches.pop().map(|breach| breach.failure)
+}
+
 /// The reason that a status gives which was not expected.
 #[must_use]
 pub const fn status_reason(status: u16) -> Reason {

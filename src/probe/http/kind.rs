@@ -2,7 +2,7 @@
 //!
 //! Names shared with `blackbox_exporter` mean the same as there. Values are found elsewhere in this folder.
 
-use crate::model::measure::{Fact, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source};
 use crate::probe::net;
 
 /// From the request being sent to the first byte of the answer.
@@ -86,7 +86,7 @@ pub static KIND: Kind = Kind {
 };
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 const fn from(metric: &'static Metric, key: &'static str) -> Series {

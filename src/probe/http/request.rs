@@ -77,6 +77,12 @@ impl Blueprint {
         Self { method, url, host: None, headers: own, authorization: None, content, close }
     }
 
+    /// Sends `value` under `name` instead of whatever was sent there.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.retain(|header| header.name != name);
+        self.headers.push(Header { name, value, is_repeat: false, is_private: false });
+    }
+
     /// Makes ready what the settings ask for.
     ///
     /// # Errors

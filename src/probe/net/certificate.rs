@@ -15,10 +15,10 @@ use super::{
     CERTIFICATE_EXPIRY, CERTIFICATE_FINGERPRINT, CERTIFICATE_ISSUER, CERTIFICATE_NAMES, CERTIFICATE_NOT_AFTER,
     CERTIFICATE_PROBLEM, CERTIFICATE_SERIAL, CERTIFICATE_SUBJECT,
 };
-use crate::base::hash::hexadecimal;
 use crate::base::bounded::printable;
 use crate::base::clock::Timestamp;
 use crate::base::duration::shown;
+use crate::base::hash::hexadecimal;
 use crate::probe::timeline::Timeline;
 
 /// What a presented chain says.
