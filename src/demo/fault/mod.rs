@@ -261,8 +261,8 @@ impl Scope {
             Self::Bundle => "/assets/app.js",
             Self::Queue => "queue calls",
             Self::Jobs => "new jobs",
-            Self::Links => "links given out",
-            Self::OldLinks => "links to old videos",
+            Self::Links => "new links",
+            Self::OldLinks => "links to old ones",
             Self::Listings => "library lists",
         }
     }
