@@ -1,6 +1,6 @@
 //! The faults that the simulated service can have: what they are, and which occasions they can hit.
 //!
-//! [`table`] says what people are told, [`switch`] turns faults on and decides what they do hit. What is done to what
+//! The table says what people are told, [`switch`] turns faults on and decides what they do hit. What is done to what
 //! was hit stands elsewhere: requests in [`super::strike`], jobs, files and lists where they are made.
 
 pub mod switch;

@@ -15,7 +15,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -121,7 +121,7 @@ async fn follow(State(backend): State<Arc<Backend>>, Path(id): Path<String>) -> 
     if stage(&backend, &id).is_none() {
         return not_found();
     }
-    Sse::new(changes(backend, id)).into_response()
+    Sse::new(changes(backend, id)).keep_alive(KeepAlive::default()).into_response()
 }
 
 fn changes(backend: Arc<Backend>, id: String) -> impl Stream<Item = Result<Event, Infallible>> {
