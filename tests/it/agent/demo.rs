@@ -58,9 +58,9 @@ fn address(line: &str) -> String {
     line.split(' ').next_back().unwrap().to_owned()
 }
 
-/// A probe that a fault makes fail, and the reason under which it does.
-const fn symptom(fault: Fault) -> (&'static str, &'static str) {
-    match fault {
+/// A probe that a fault makes fail, and the reason under which it does; none while no probe watches what it breaks.
+const fn symptom(fault: Fault) -> Option<(&'static str, &'static str)> {
+    Some(match fault {
         Fault::Slow => ("reverie-home", "slow"),
         Fault::Reset => ("reverie-home", "network"),
         Fault::Hang => ("reverie-home", "timeout"),
@@ -71,15 +71,17 @@ const fn symptom(fault: Fault) -> (&'static str, &'static str) {
         Fault::AuthRefused => ("reverie-sign-in", "auth"),
         Fault::WrongBody => ("reverie-home", "assertion"),
         Fault::JavascriptError => ("reverie-bundle", "assertion"),
-    }
+        _ => return None,
+    })
 }
 
 /// One fault after the other would take a minute; each gets a demo of its own.
 #[tokio::test]
 async fn every_fault_shows_under_its_reason_and_goes_away() {
-    join_all(TABLE.iter().map(async |row| {
+    let watched: Vec<_> = TABLE.iter().filter_map(|row| Some((row, symptom(row.fault)?))).collect();
+    assert_eq!(watched.len(), 10);
+    join_all(watched.into_iter().map(async |(row, (probe, reason))| {
         let demo = Demo::start().await;
-        let (probe, reason) = symptom(row.fault);
         demo.all_well(&[probe]).await;
         assert_eq!(demo.scrape().await.sum("forewarn_probe_failures_total"), 0.0, "nothing is broken yet");
 
