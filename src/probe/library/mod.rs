@@ -174,6 +174,6 @@ mod tests {
 
     #[test]
     fn the_usual_place_of_a_name_is_a_path() {
-        assert_eq!(Library::default_id().to_string(), "$['id']");
+        assert_eq!(Library::default_id().to_string(), "$.id");
     }
 }
