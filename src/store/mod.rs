@@ -409,6 +409,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lock_that_stays_is_an_error_and_passes() {
+        let (folder, store) = store();
+        let other = open_at(&folder.path().join("forewarn.db"));
+        other.database.lock().await.execute("BEGIN IMMEDIATE");
+        store.database.lock().await.execute("PRAGMA busy_timeout = 1");
+        let error = store.open_job(opening(NOON, &[("a", 5.0)])).await.unwrap_err().to_string();
+        assert!(error.contains("forewarn.db` was locked by another process for 10s; "), "{error}");
+        assert_eq!(spent(&store, "a", NOON).await, Amount::ZERO, "reading does not wait");
+        other.database.lock().await.execute("ROLLBACK");
+        ticket(&store, opening(NOON, &[("a", 5.0)])).await;
+    }
+
+    #[tokio::test]
     async fn forty_days_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::simulated(at(NOON));
