@@ -165,6 +165,7 @@ fn warn_of_restarts(old: &Plan, new: &Plan) {
         ("agent.listen", before.listen != after.listen),
         ("agent.concurrency", before.concurrency != after.concurrency),
         ("agent.per_host", before.per_host != after.per_host),
+        ("store.url", old.store.url != new.store.url),
     ] {
         if changed {
             tracing::warn!(key, "this change takes effect at the next start");

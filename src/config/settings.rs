@@ -16,6 +16,7 @@ use crate::base::duration::HumanDuration;
 use crate::base::parse::from_text;
 use crate::model::name::{Name, NameError, SurfaceRef};
 use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
+use crate::store::settings::StoreSettings;
 
 /// The configuration of Forewarn. Any number of files hold these keys; lists merge.
 ///
@@ -26,6 +27,8 @@ use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
 pub(super) struct File {
     /// About this agent. Once across all files.
     agent: Option<AgentSettings>,
+    /// What must survive a restart, and where it is kept. Once across all files.
+    store: Option<StoreSettings>,
     /// The services that are watched, with their surfaces. Without any, they follow from the probes' `surface`.
     services: Option<Vec<ServiceSettings>>,
     /// What holds for every probe that does not say otherwise. Once across all files.
