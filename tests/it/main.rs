@@ -15,4 +15,5 @@ mod metrics;
 mod peers;
 mod references;
 mod schedule;
+mod store;
 mod tidy;
