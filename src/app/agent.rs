@@ -86,7 +86,9 @@ impl Agent {
         tokio::spawn(async move {
             match desk.recover().await {
                 Ok(()) => give_up_strays(&desk, names).await,
-                Err(error) => tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are"),
+                Err(error) => {
+                    tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are")
+                }
             }
         });
     }

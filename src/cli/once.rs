@@ -2,11 +2,10 @@
 
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::run::block_on;
 use super::{BAD_CONFIG, Global, Paths, columns, complain, logging, print, waterfall};
-use crate::app::{self, Desk};
+use crate::app;
 use crate::base::clock::Clock;
 use crate::config::plan::Plan;
 use crate::config::{self, render};
@@ -28,7 +27,7 @@ pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> E
     let waiting = stderr().is_terminal() && !json;
     let result = block_on(async {
         let clock = Clock::system();
-        let desk: Arc<Desk> = Arc::default();
+        let desk = app::desk(&plan, &clock);
         let attempt = app::once(&plan, probe, &clock, &desk);
         let how_far = || desk.pending().first().map(Pending::progress);
         Ok(if waiting { super::progress::shown_while(name, how_far, attempt).await } else { attempt.await })
