@@ -330,6 +330,12 @@ fn http2_failure(stage: Stage, error: &h2::Error, watch: &Watch) -> Failure {
     if let Some(error) = error.get_io() {
         return io_failure(stage, error, watch);
     }
+    // Of what one stream can do wrong while its body comes, h2 tells this apart by nothing but the place.
+    let is_length = error.is_reset() && error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR);
+    if let (Stage::Body { announced: Some(announced), .. }, true) = (stage, is_length) {
+        let detail = format!("the body has another length than the {announced} bytes announced");
+        return Failure::new(Reason::Truncated, detail);
+    }
     let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());
     let reason = printable(&reason, 160);
     if error.is_remote() {

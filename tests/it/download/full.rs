@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{measure, serving, watch};
 use crate::peers::files::{File, fragmented, index_first, index_last};
+use crate::peers::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame, literal, settings};
 use crate::peers::probing::{Inspect, attempt_within, prober_of};
 use crate::peers::tcp::{Act, Peer, answer, header, say};
 
@@ -184,6 +185,41 @@ async fn each_broken_transfer_has_its_reason() {
             Reason::HttpStatus,
             "expected status 200",
         ),
+    ])
+    .await;
+}
+
+/// An answer in HTTP/2 that announces 5000 bytes, and these frames behind it.
+fn says_frames(frames: &[Vec<u8>]) -> Vec<Act> {
+    let head = [&[0x88][..], &literal("content-length", b"5000")].concat();
+    let head = frame(HEADERS, END_HEADERS, 1, &head);
+    vec![Act::HearFrames, say([&settings()[..], &head, &frames.concat()].concat()), Act::Hang]
+}
+
+#[tokio::test]
+async fn each_broken_transfer_has_its_reason_in_http2_too() {
+    use Reason::{Network, Stalled, Truncated};
+    let some = frame(DATA, 0, 1, &index_first()[..3000]);
+    let with = |stall: &str| json!({"version": "http2", "expect": {"stall": stall}});
+    let silent = with("200ms");
+    play(vec![
+        row("a short body", says_frames(&[some.clone(), frame(DATA, END_STREAM, 1, b"x")]), Truncated, "announced")
+            .with(with("10s")),
+        row(
+            "a long body",
+            says_frames(&[some.clone(), frame(DATA, END_STREAM, 1, &[0; 3000])]),
+            Truncated,
+            "another length",
+        )
+        .with(with("10s")),
+        row(
+            "a cancelled stream",
+            says_frames(&[some.clone(), frame(RST_STREAM, 0, 1, &2_u32.to_be_bytes())]),
+            Network,
+            "by HTTP/2",
+        )
+        .with(with("10s")),
+        row("silence", says_frames(&[some]), Stalled, "after 3000 of 5000 bytes").with(silent),
     ])
     .await;
 }
