@@ -132,5 +132,7 @@ pub fn classified(rules: &[Rule], answer: &Answer, words: &[JsonPath], regexes: 
 
 /// Calls `visit` with every text in the rules, any of which may hold a secret.
 pub fn each_text<'rules>(rules: &'rules [Rule], visit: &mut dyn FnMut(&'rules Text)) {
-    rules.iter().for_each(|rule| rule.each_text(visit));
+    for rule in rules {
+        rule.each_text(visit);
+    }
 }

@@ -33,9 +33,9 @@ impl File {
         self.start.len() as u64 + self.gap + self.end.len() as u64
     }
 
-    /// What stands before the gap, and behind it.
-    pub(crate) fn ends(&self) -> (&[u8], &[u8]) {
-        (&self.start, &self.end)
+    /// What stands before the gap.
+    pub(crate) fn start(&self) -> Arc<[u8]> {
+        Arc::clone(&self.start)
     }
 
     /// The bytes from `first` to `last`, which must be few.
@@ -96,7 +96,7 @@ pub(crate) fn fragmented() -> Arc<[u8]> {
 
 /// The SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    forewarn::base::hash::hexadecimal(&Sha256::digest(bytes))
 }
 
 /// Where a text stands in a file.
