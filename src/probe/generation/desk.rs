@@ -101,11 +101,12 @@ impl Desk {
         self.lock().limits = limits;
     }
 
-    /// The account that all probes share in `unit`, if there is a limit.
+    /// The account that all probes share in `unit`. It is kept without a limit too, so that one that comes later knows what
+    /// was spent before.
     #[must_use]
-    pub fn common_account(&self, unit: &str) -> Option<Account> {
-        let per_day = *self.lock().limits.get(unit)?;
-        Some(Account { name: COMMON.to_owned(), per_day })
+    pub fn common_account(&self, unit: &str) -> Account {
+        let per_day = self.lock().limits.get(unit).copied().unwrap_or(Amount::MAX);
+        Account { name: COMMON.to_owned(), per_day }
     }
 
     /// All outstanding jobs as they are seen now.
