@@ -11,6 +11,7 @@ mod demo_probes;
 mod golden;
 mod hostile;
 mod http;
+mod media;
 mod metrics;
 mod peers;
 mod references;
