@@ -36,6 +36,7 @@ impl Attempt<'_> {
             self.refund = true;
             Trouble::over(failure)
         })?;
+        self.seat.report(SUBMIT, None);
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
         let limit = (self.deadline - Instant::now()).min(SUBMIT_LIMIT);
@@ -65,6 +66,7 @@ impl Attempt<'_> {
         self.remember(at);
         self.write_down().await;
         self.last_queued = Instant::now();
+        self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
         let state = self.prober.settings.state.read_submission(&answer);
         Ok(Submitted { answer, state })
