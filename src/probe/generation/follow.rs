@@ -70,7 +70,7 @@ impl Attempt<'_> {
     async fn ask(&mut self, streak: &mut Streak) -> Result<Option<Answer>, Trouble> {
         self.counts.polls += 1;
         let prober = self.prober;
-        let limit = (self.end() - Instant::now()).clamp(Duration::from_millis(1), ASK_LIMIT);
+        let limit = (self.end() - Instant::now()).clamp(Duration::from_millis(1), prober.poll.limit(ASK_LIMIT));
         let max_body = if prober.settings.answers_with_media() { MEDIA_ANSWER } else { crate::probe::api::MAX_ANSWER };
         let manner = Manner { reuse: true, max_body, ..prober.manner(limit) };
         let called = tokio::select! {
@@ -80,6 +80,8 @@ impl Attempt<'_> {
         };
         let answer = match called {
             Ok(called) => called.answer,
+            // What the submission's answer gave will not get better.
+            Err(unanswered) if !unanswered.made => return Err(Trouble::open(told("poll", unanswered.failure))),
             Err(unanswered) => {
                 self.bad(streak, told("poll", unanswered.failure), None)?;
                 return Ok(None);
@@ -202,11 +204,9 @@ impl Attempt<'_> {
 
     fn queue_deadline(&self) -> Option<Instant> {
         let limit = self.prober.settings.queue_deadline?.get();
-        let submitted =
-            self.timeline.started() + self.timeline.findings().phase(super::kind::SUBMIT).unwrap_or_default();
-        let submitted = self.taken_over.and_then(|age| submitted.checked_sub(age)).unwrap_or(submitted);
+        let accepted = self.since + self.timeline.findings().phase(super::kind::SUBMIT).unwrap_or_default();
         // A job that was taken over is asked about once, however late it is.
-        Some((submitted + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)))
+        Some((accepted + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)))
     }
 
     pub(super) fn stage(&self) -> &'static str {
@@ -251,7 +251,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The longest that one question may take.
+/// The longest that one question may take, unless it says otherwise.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// Room for a video in the answer that says that it is done.
 const MEDIA_ANSWER: crate::base::size::ByteSize = crate::base::size::ByteSize(64 << 20);

@@ -45,7 +45,9 @@ pub(super) struct Attempt<'run> {
     pub(super) order: &'run Order,
     pub(super) timeline: &'run mut Timeline,
     pub(super) seat: Seat,
-    /// When the job must be done.
+    /// When the job was submitted.
+    pub(super) since: Instant,
+    /// When it must be done.
     pub(super) deadline: Instant,
     /// What the answer to the submission gave.
     pub(super) values: Values,
@@ -187,6 +189,7 @@ impl GenerationProber {
             order,
             timeline,
             seat,
+            since,
             // A job that was taken over is asked about at least once, however late it is.
             deadline: (since + order.timeout).max(start + LAST_LOOK.min(order.timeout)),
             values: Values::new(),
@@ -333,7 +336,7 @@ impl Attempt<'_> {
             }
         }
         if self.taken_over.is_none() {
-            self.timeline.measure(TOTAL, self.timeline.elapsed().as_secs_f64());
+            self.timeline.measure(TOTAL, self.since.elapsed().as_secs_f64());
         }
         if let Some(position) = self.position {
             self.timeline.measure(POSITION, position);
