@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Observer;
+use super::ledger::{give_up_strays, may_have_leftovers};
 use super::results::Results;
 use crate::base::clock::Clock;
 use crate::config::plan::{Plan, PlannedProbe};
@@ -75,6 +76,23 @@ impl Agent {
         difference
     }
 
+    /// Takes over what an earlier agent left, in the background: the first attempt of a probe waits for it, nobody else.
+    fn look_for_leftovers(&self, plan: &Plan) {
+        if !may_have_leftovers(&plan.store) {
+            return;
+        }
+        let names = plan.probes.iter().map(|probe| probe.name.clone()).collect();
+        let desk = Arc::clone(&self.desk);
+        tokio::spawn(async move {
+            match desk.recover().await {
+                Ok(()) => give_up_strays(&desk, names).await,
+                Err(error) => {
+                    tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are")
+                }
+            }
+        });
+    }
+
     pub(super) fn reload_failed(&self) {
         self.metrics.reloaded(false, self.clock.now());
     }
@@ -103,6 +121,7 @@ impl Agent {
         self.scheduler.replace(plan.probes.iter().map(|probe| job(plan, probe, &shared, &self.clock)).collect());
         self.results.keep_only(&names);
         self.desk.keep_only(&names);
+        self.look_for_leftovers(plan);
         self.metrics.reloaded(true, self.clock.now());
     }
 }
@@ -182,6 +201,7 @@ fn warn_of_restarts(old: &Plan, new: &Plan) {
         ("agent.listen", before.listen != after.listen),
         ("agent.concurrency", before.concurrency != after.concurrency),
         ("agent.per_host", before.per_host != after.per_host),
+        ("store.url", old.store.url != new.store.url),
     ] {
         if changed {
             tracing::warn!(key, "this change takes effect at the next start");

@@ -4,6 +4,7 @@
 
 mod agent;
 mod door;
+mod ledger;
 mod problems;
 mod results;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use self::agent::Agent;
 pub use self::agent::{Difference, once};
+pub use self::ledger::desk;
 pub use self::problems::log as log_problems;
 use crate::base::clock::Clock;
 use crate::base::serve::{Limits, serve};

@@ -9,6 +9,7 @@ use crate::app;
 use crate::base::clock::Clock;
 use crate::config::plan::Plan;
 use crate::config::{self, render};
+use crate::model::job::Pending;
 
 pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> ExitCode {
     logging::start_at(global, tracing::Level::WARN);
@@ -26,9 +27,10 @@ pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> E
     let waiting = stderr().is_terminal() && !json;
     let result = block_on(async {
         let clock = Clock::system();
-        let desk = std::sync::Arc::default();
+        let desk = app::desk(&plan, &clock);
         let attempt = app::once(&plan, probe, &clock, &desk);
-        Ok(if waiting { super::progress::shown_while(name, attempt).await } else { attempt.await })
+        let how_far = || desk.pending().first().map(Pending::progress);
+        Ok(if waiting { super::progress::shown_while(name, how_far, attempt).await } else { attempt.await })
     });
     match result {
         Ok(result) => {

@@ -24,11 +24,13 @@ use crate::model::name::Name;
 use crate::probe::{Pace, Spec};
 use crate::schedule::cadence::{Cadence, When};
 use crate::schedule::settings::{Confirm, Zone};
+use crate::store::settings::StoreSettings;
 
 /// The plan that `documents` make together. It is fit for use only when no error is among `problems`.
 pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     let sections = Sections::gather(documents, problems);
     let agent: AgentSettings = sections.agent.map(|section| read_lone(section, problems)).unwrap_or_default();
+    let store: StoreSettings = sections.store.map(|section| read_lone(section, problems)).unwrap_or_default();
     let defaults: DefaultsSettings = sections.defaults.map(|section| read_lone(section, problems)).unwrap_or_default();
     if let Some(Section { value, .. }) = sections.agent {
         check_caps(value, &agent, problems);
@@ -47,7 +49,7 @@ pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     let labels = agent.labels.with(&defaults.labels);
     let mut composer = Composer { defaults, labels, topology, names: HashMap::new(), problems };
     let probes = sections.probes.into_iter().filter_map(|spot| composer.probe(spot)).collect();
-    Plan { agent, services: composer.topology.into_services(), probes, warnings: Problems::default() }
+    Plan { agent, store, services: composer.topology.into_services(), probes, warnings: Problems::default() }
 }
 
 /// A top-level entry.
@@ -61,6 +63,7 @@ struct Section<'a> {
 #[derive(Default)]
 struct Sections<'a> {
     agent: Option<Section<'a>>,
+    store: Option<Section<'a>>,
     defaults: Option<Section<'a>>,
     services: Vec<Spot<'a>>,
     probes: Vec<Spot<'a>>,
@@ -97,6 +100,7 @@ impl<'a> Sections<'a> {
         let key = section.key;
         match key.text() {
             "agent" => section.only(&mut self.agent, problems),
+            "store" => section.only(&mut self.store, problems),
             "defaults" => section.only(&mut self.defaults, problems),
             "services" => section.list(&mut self.services, problems),
             "probes" => section.list(&mut self.probes, problems),
@@ -341,9 +345,9 @@ impl Spot<'_> {
 }
 
 /// The top-level keys of this version.
-const KEYS: &[&str] = &["agent", "services", "defaults", "probes"];
+const KEYS: &[&str] = &["agent", "store", "services", "defaults", "probes"];
 /// Top-level keys of the public contract that later versions bring.
-const LATER: &[&str] = &["store", "verdict", "page", "feeds", "crowd", "notify", "blackbox"];
+const LATER: &[&str] = &["verdict", "page", "feeds", "crowd", "notify", "blackbox"];
 
 const DAY: Duration = Duration::from_secs(86_400);
 const EVERY: Duration = Duration::from_secs(30);

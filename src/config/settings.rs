@@ -18,6 +18,7 @@ use crate::base::parse::from_text;
 use crate::model::money::Amount;
 use crate::model::name::{Name, NameError, SurfaceRef};
 use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
+use crate::store::settings::StoreSettings;
 
 /// The configuration of Forewarn. Any number of files hold these keys; lists merge.
 ///
@@ -28,6 +29,8 @@ use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
 pub(super) struct File {
     /// About this agent. Once across all files.
     agent: Option<AgentSettings>,
+    /// What must survive a restart, and where it is kept. Once across all files.
+    store: Option<StoreSettings>,
     /// The services that are watched, with their surfaces. Without any, they follow from the probes' `surface`.
     services: Option<Vec<ServiceSettings>>,
     /// What holds for every probe that does not say otherwise. Once across all files.

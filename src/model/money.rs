@@ -16,7 +16,7 @@ pub struct Amount(u64);
 
 impl Amount {
     /// More than can be spent.
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(i64::MAX.unsigned_abs());
     /// Nothing.
     pub const ZERO: Self = Self(0);
 

@@ -19,6 +19,7 @@ pub mod attempt;
 pub mod download;
 pub mod generation;
 pub mod http;
+pub mod library;
 pub mod media;
 pub mod net;
 pub mod pattern;
@@ -48,6 +49,8 @@ macro_rules! probe_types {
             http: $crate::probe::http::Http, Http;
             /// One file fetched as a user would, measured on the way, and checked to be playable.
             download: $crate::probe::download::Download, Download;
+            /// Saved videos, listed through the API; an old one is opened by a fresh address and checked to be playable.
+            library: $crate::probe::library::Library, Library;
             /// One TCP connection, with TLS if asked for, and the reply that comes over it.
             tcp: $crate::probe::tcp::Tcp, Tcp;
         }

@@ -16,4 +16,5 @@ mod metrics;
 mod peers;
 mod references;
 mod schedule;
+mod store;
 mod tidy;

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use crate::base::bounded::printable;
+use crate::base::clock::Timestamp;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::pattern::{JsonPath, Pattern, Regexes};
@@ -88,6 +89,20 @@ pub fn scalar(value: &Value) -> Option<String> {
         Value::Bool(_) | Value::Number(_) | Value::Null => Some(value.to_string()),
         Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// A time: RFC 3339, or Unix seconds or milliseconds.
+#[must_use]
+pub fn moment(value: &Value) -> Option<Timestamp> {
+    if let Some(text) = value.as_str() {
+        return text.trim().parse().ok();
+    }
+    let number = value.as_f64()?;
+    // Seconds reach this far in the year 5138; milliseconds did in 1973.
+    let seconds = if number.abs() >= 1e11 { number / 1000.0 } else { number };
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the check of the range")]
+    let nanos = (seconds.abs() < 1e11).then_some((seconds * 1e9) as i128)?;
+    Timestamp::from_nanosecond(nanos).ok()
 }
 
 fn group(regex: &Regex, text: &str) -> Option<String> {

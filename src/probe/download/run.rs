@@ -7,13 +7,14 @@ use super::kind::{KIND, LOCATE, LONGEST_STALL};
 use super::locate::{address, follow};
 use super::transfer::{self, Fetched, Terms};
 use super::{Download, Mode};
+use crate::base::bounded::printable;
 use crate::base::secret::Scrubber;
 use crate::model::measure::Kind;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::caller::Caller;
 use crate::probe::attempt::{Attempted, Order, Prober, Running};
-use crate::probe::media::{Media, MediaRules};
+use crate::probe::media::MediaRules;
 use crate::probe::net::shared::Shared;
 use crate::probe::timeline::Timeline;
 
@@ -94,12 +95,11 @@ pub(in crate::probe) fn media_breach(rules: Option<&MediaRules>, fetched: &Fetch
 /// A file that plays and is called something else: browsers cope, other players may not.
 pub(in crate::probe) fn misnamed(fetched: &Fetched) -> Option<Failure> {
     let (media, got) = fetched.media.as_ref().zip(fetched.content_type.as_deref())?;
-    let is_media = ["video/", "image/", "text/"].iter().any(|kind| got.starts_with(kind)) || got == "application/json";
-    let right = Media::content_types(media.container);
-    if !is_media || right.contains(&got) {
+    if media.container.fits(got) {
         return None;
     }
-    let detail = format!("the file is called {got} and is {}, by its first bytes", right.first().unwrap_or(&"another"));
+    let right = media.container.content_types().first().copied().unwrap_or_default();
+    let detail = format!("the file is called {}, and is {right} by its first bytes", printable(got, 60));
     Some(Failure::new(Reason::Assertion, detail))
 }
 

@@ -139,7 +139,7 @@ async fn whole(
     looked?;
     record_media(&fetched, timeline);
     if let (Some(copy), Some(media)) = (copy, &fetched.media) {
-        media::decode(copy.path(), media, DECODE_LIMIT).await?;
+        media::decode::decode(copy.path(), media, DECODE_LIMIT).await?;
     }
     Ok(fetched)
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OnceCell, watch};
 
+use super::kind::STAGES;
 use super::ledger::{Ledger, LedgerError, Memory};
 use crate::base::bounded::printable;
 use crate::base::clock::Instant;
@@ -83,6 +84,7 @@ impl Desk {
         let seen = |entry: &Entry| Pending {
             identity: entry.identity.clone(),
             job: entry.job.clone(),
+            stages: &STAGES,
             stage: entry.stage,
             age: entry.since.elapsed(),
             position: entry.position,

@@ -46,6 +46,8 @@ impl Generation {
 impl Attempt<'_> {
     /// Checks that the job that is called done has a video, and that it plays.
     pub(super) async fn finish(&mut self, answer: Answer) -> Result<Option<Failure>, Trouble> {
+        // Until there is a video, the service has nothing to show for the credit.
+        self.owed = true;
         self.guard(&answer).map_err(Trouble::over)?;
         let prober = self.prober;
         let Some(result) = &prober.settings.result else { return Ok(None) };
@@ -54,6 +56,7 @@ impl Attempt<'_> {
         let videos = self.result(result, answer).await.map_err(Trouble::over)?;
         let what = if videos.len() == 1 { String::new() } else { format!("{} videos", videos.len()) };
         self.timeline.leave(what);
+        self.owed = false;
         self.seat.report(DOWNLOAD, None);
         self.timeline.enter(DOWNLOAD);
         let mut warning = None;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::base::clock::Timestamp;
 use crate::probe::api::answer::Answer;
+use crate::probe::api::extract::moment;
 use crate::probe::pattern::JsonPath;
 
 /// Where answers hold the service's own times. Times are RFC 3339, or Unix seconds or milliseconds.
@@ -54,18 +55,6 @@ impl Marks {
 fn seconds(value: &Value) -> Option<Duration> {
     let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     Duration::try_from_secs_f64(number).ok().filter(|span| *span < LONGEST)
-}
-
-fn moment(value: &Value) -> Option<Timestamp> {
-    if let Some(text) = value.as_str() {
-        return text.trim().parse().ok();
-    }
-    let number = value.as_f64()?;
-    // Seconds reach this far in the year 5138; milliseconds did in 1973.
-    let seconds = if number.abs() >= 1e11 { number / 1000.0 } else { number };
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by the check of the range")]
-    let nanos = (seconds.abs() < 1e11).then_some((seconds * 1e9) as i128)?;
-    Timestamp::from_nanosecond(nanos).ok()
 }
 
 /// From one mark to the next; a span that is negative or absurd is a clock's mistake.

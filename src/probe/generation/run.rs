@@ -55,6 +55,8 @@ pub(super) struct Attempt<'run> {
     pub(super) ticket: Option<Ticket>,
     pub(super) refund: bool,
     pub(super) accepted: bool,
+    /// Whether the service owes the job's credit: it ended the job without a video, or was told in time to give it up.
+    pub(super) owed: bool,
     pub(super) counts: Counts,
     pub(super) position: Option<f64>,
     pub(super) spans: Spans,
@@ -145,10 +147,10 @@ impl GenerationProber {
             detail: format!("the account's balance cannot be told: {}", failure.detail),
             ..failure.clone()
         });
-        let accepted = attempt.accepted;
+        let owed = attempt.owed;
         match ended {
             Ok(warning) => Ok(warning.or(unknown)),
-            Err(failure) => Err(self.account_for(failure, accepted, before, timeline).await),
+            Err(failure) => Err(self.account_for(failure, owed, before, timeline).await),
         }
     }
 
@@ -196,6 +198,7 @@ impl GenerationProber {
             ticket: None,
             refund: false,
             accepted: false,
+            owed: false,
             counts: Counts::default(),
             position: None,
             spans: Spans::default(),
@@ -212,13 +215,13 @@ impl GenerationProber {
     async fn account_for(
         &self,
         failure: Failure,
-        accepted: bool,
+        owed: bool,
         before: Option<Result<f64, Failure>>,
         timeline: &mut Timeline,
     ) -> Failure {
         let (Some(credits), Some(Ok(before))) = (&self.settings.credits, before) else { return failure };
-        // What the service refused for its content, it may keep; and a job that never was took nothing.
-        if !credits.refunded_on_failure || !accepted || failure.blame == Blame::Agent {
+        // What the service refused for its content, it may keep.
+        if !credits.refunded_on_failure || !owed || failure.blame == Blame::Agent {
             return failure;
         }
         match self.missing_credit(credits, before).await {
@@ -234,14 +237,13 @@ impl GenerationProber {
 impl Attempt<'_> {
     /// From the submission to the checked video.
     async fn work(&mut self) -> Result<Option<Failure>, Trouble> {
-        let answer = match self.taken_over {
-            Some(_) => self.follow(None).await?,
-            None => {
-                let submitted = self.submit().await?;
-                self.follow(Some(submitted)).await?
-            }
+        let submitted = match self.taken_over {
+            Some(_) => None,
+            None => Some(self.submit().await?),
         };
-        self.finish(answer).await
+        let followed = self.follow(submitted).await;
+        self.owed = followed.as_ref().is_err_and(|trouble| trouble.over);
+        self.finish(followed?).await
     }
 
     fn take_over(&mut self, leftover: Leftover) {
@@ -306,6 +308,7 @@ impl Attempt<'_> {
             Err(unanswered) => (false, unanswered.failure.detail),
         };
         self.timeline.note("cancel", words);
+        self.owed = done;
         // A job past its time that cannot be cancelled now is not worth another attempt later.
         done || !self.seat.is_recalled()
     }
