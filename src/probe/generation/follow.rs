@@ -37,6 +37,7 @@ impl Attempt<'_> {
             {
                 return Ok(answer);
             }
+            self.report();
         }
         let mut streak = Streak::default();
         if let Some(answer) = self.follow_stream(&mut streak).await? {
@@ -104,7 +105,11 @@ impl Attempt<'_> {
         (streak.count, streak.definite, streak.last) = (0, 0, None);
         self.note_position(&answer);
         match self.prober.settings.state.read(&answer) {
-            Reading::Known(known) => self.enter(known, answer),
+            Reading::Known(known) => {
+                let answer = self.enter(known, answer)?;
+                self.report();
+                Ok(answer)
+            }
             Reading::Unknown(state) => {
                 self.counts.unknown_states += 1;
                 if self.prober.settings.state.unknown == Unknown::Failed {
@@ -115,6 +120,7 @@ impl Attempt<'_> {
                     self.timeline.note("unknown state", format!("`{state}`: taken for one of waiting"));
                     streak.unknown = Some(state);
                 }
+                self.report();
                 Ok(None)
             }
         }
@@ -143,7 +149,6 @@ impl Attempt<'_> {
                 return Err(Trouble::over(self.failed(known, &answer)));
             }
         }
-        self.seat.report(self.stage(), self.position);
         Ok(None)
     }
 
@@ -215,7 +220,6 @@ impl Attempt<'_> {
 
     /// What it means that the time is over.
     pub(super) fn expired(&self, streak: &Streak) -> Failure {
-        let place = self.position.map(|position| format!(", at position {position}")).unwrap_or_default();
         if streak.count >= SURE
             && let Some(last) = &streak.last
         {
@@ -226,6 +230,8 @@ impl Attempt<'_> {
             return Failure { detail, ..last.clone() };
         }
         let (stage, since) = self.timeline.current().unwrap_or((QUEUE, Duration::ZERO));
+        let place = self.position.filter(|_| stage == QUEUE);
+        let place = place.map(|position| format!(", at position {position}")).unwrap_or_default();
         let is_queue = self.prober.settings.queue_deadline.filter(|_| stage == QUEUE && Instant::now() < self.deadline);
         if let Some(limit) = is_queue {
             return Failure::new(Reason::QueueStuck, format!("still queued after {limit}{place}"));
@@ -242,8 +248,13 @@ impl Attempt<'_> {
         let found = found.and_then(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()));
         if let Some(position) = found.filter(|position| position.is_finite()) {
             self.position = Some(position);
-            self.seat.report(self.stage(), Some(position));
         }
+    }
+
+    /// Lets the desk know where the job stands. What is being worked on has no place in the queue.
+    fn report(&self) {
+        let stage = self.stage();
+        self.seat.report(stage, self.position.filter(|_| stage == QUEUE));
     }
 
     fn queue_words(&self) -> String {
