@@ -45,7 +45,9 @@ impl Attempt<'_> {
         }
         let job = self.values.values().next().cloned().unwrap_or_default();
         for number in 0.. {
-            let pause = self.prober.settings.poll.wait(&job, number, streak.hint.take());
+            let usual = self.prober.settings.poll.wait(&job, number, streak.hint.take());
+            // Of a job that was taken over nothing is known, and there may be little time left for it.
+            let pause = if number == 0 && self.taken_over.is_some() { Duration::ZERO } else { usual };
             self.pause(pause, &streak).await?;
             if let Some(answer) = self.ask(&mut streak).await? {
                 return Ok(answer);
@@ -107,7 +109,9 @@ impl Attempt<'_> {
         match self.prober.settings.state.read(&answer) {
             Reading::Known(known) => {
                 let answer = self.enter(known, answer)?;
-                self.report();
+                if answer.is_none() {
+                    self.report();
+                }
                 Ok(answer)
             }
             Reading::Unknown(state) => {

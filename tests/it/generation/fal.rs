@@ -199,7 +199,10 @@ async fn a_job_that_does_not_end_is_cancelled() {
     let fal = script(&media_host().await).on(STATUS, [queued(0), running()]).start().await;
     let result = definition(&fal).with("timeout: 10m", "timeout: 1500ms").attempt().await;
     let detail = result.assert_failed(Reason::JobExpired, Blame::Target);
-    assert!(detail.starts_with("not done within 1s500ms: being worked on for ") && !detail.contains("position"), "{detail}");
+    assert!(
+        detail.starts_with("not done within 1s500ms: being worked on for ") && !detail.contains("position"),
+        "{detail}"
+    );
     assert_cancelled(&fal, &result);
     assert!(result.findings.measure("render").is_some(), "how far it came is kept");
 }

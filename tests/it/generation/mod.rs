@@ -13,10 +13,11 @@ mod runway;
 mod stability;
 mod veo;
 
-//mod desk;
-//mod following;
-//mod hostile;
-//mod money;
-//mod results;
-//mod submission;
-//mod trust;
+mod desk;
+mod following;
+mod hostile;
+mod money;
+mod ordinary;
+mod results;
+mod submission;
+mod trust;

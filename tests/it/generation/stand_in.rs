@@ -14,7 +14,6 @@ use crate::peers::tcp::{Peer, answer, header};
 #[derive(Default)]
 pub(crate) struct Script {
     key: Option<(&'static str, String)>,
-    refusal: Option<Reply>,
     routes: HashMap<String, VecDeque<Reply>>,
 }
 
@@ -44,12 +43,6 @@ impl Script {
         Self { key: Some((name, value.to_owned())), ..Self::default() }
     }
 
-    /// The answer to a request without the key.
-    pub(crate) fn refusing(mut self, refusal: Reply) -> Self {
-        self.refusal = Some(refusal);
-        self
-    }
-
     /// Answers `METHOD /path` so. Replaces what was said of it before.
     pub(crate) fn on(mut self, route: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
         self.routes.insert(route.to_owned(), replies.into_iter().collect());
@@ -73,7 +66,7 @@ impl Script {
         if let Some((name, value)) = &self.key
             && header(request, name) != [value.as_str()]
         {
-            return self.refusal.clone().unwrap_or_else(|| reply(401, json!({"detail": "Unauthorized"})));
+            return reply(401, json!({"detail": "Unauthorized"}));
         }
         let Some(replies) = self.routes.get_mut(&route(request)) else {
             return reply(404, json!({"detail": "Not Found"}));
