@@ -261,6 +261,8 @@ impl Attempt<'_> {
         let Some(ticket) = self.ticket else { return };
         let values: Vec<_> = self.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let job = self.values.get("id").or_else(|| self.values.values().next()).cloned().unwrap_or_default();
+        // It may be an address, whose query carries a token.
+        let job = job.split('?').next().unwrap_or_default().to_owned();
         self.timeline.fact(JOB, &job);
         let probe = self.order.identity.probe.clone();
         self.seat.remember(&job, Leftover { ticket, probe, opened_at, values: Some(values) });
