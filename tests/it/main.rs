@@ -12,6 +12,7 @@ mod generation;
 mod golden;
 mod hostile;
 mod http;
+mod media;
 mod metrics;
 mod peers;
 mod references;

@@ -4,12 +4,14 @@
 //! Outlives plans, so a reload does not disturb a job. Sends nothing: the attempt that sits here does.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OnceCell, watch};
 
 use super::kind::STAGES;
 use super::ledger::{Ledger, LedgerError, Memory};
+use super::webhook::receive::Receivers;
 use crate::base::bounded::printable;
 use crate::base::clock::Instant;
 use crate::model::job::{Account, Leftover, Pending, Ticket};
@@ -22,7 +24,12 @@ pub struct Desk {
     ledger: Arc<dyn Ledger>,
     state: Mutex<State>,
     recovered: OnceCell<()>,
+    lag: OnceLock<Box<LagObserver>>,
+    receivers: Receivers,
 }
+
+/// Is told how late a job was asked about.
+type LagObserver = dyn Fn(Duration) + Send + Sync;
 
 #[derive(Default)]
 struct State {
@@ -56,7 +63,31 @@ impl Desk {
     /// A desk whose jobs and money are written down in `ledger`.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>) -> Self {
-        Self { ledger, state: Mutex::default(), recovered: OnceCell::new() }
+        Self {
+            ledger,
+            state: Mutex::default(),
+            recovered: OnceCell::new(),
+            lag: OnceLock::new(),
+            receivers: Receivers::default(),
+        }
+    }
+
+    /// Tells `observer` from now on how late jobs are asked about. The first observer stays.
+    pub fn observe_lag(&self, observer: impl Fn(Duration) + Send + Sync + 'static) {
+        let _ = self.lag.set(Box::new(observer));
+    }
+
+    /// Where services call back.
+    #[must_use]
+    pub const fn receivers(&self) -> &Receivers {
+        &self.receivers
+    }
+
+    /// Notes how late a job was asked about.
+    pub(super) fn asked_late_by(&self, lag: Duration) {
+        if let Some(observer) = self.lag.get() {
+            observer(lag);
+        }
     }
 
     /// Where money and jobs are written down.
@@ -70,11 +101,12 @@ impl Desk {
         self.lock().limits = limits;
     }
 
-    /// The account that all probes share in `unit`, if there is a limit.
+    /// The account that all probes share in `unit`. It is kept without a limit too, so that one that comes later knows what
+    /// was spent before.
     #[must_use]
-    pub fn common_account(&self, unit: &str) -> Option<Account> {
-        let per_day = *self.lock().limits.get(unit)?;
-        Some(Account { name: COMMON.to_owned(), per_day })
+    pub fn common_account(&self, unit: &str) -> Account {
+        let per_day = self.lock().limits.get(unit).copied().unwrap_or(Amount::MAX);
+        Account { name: COMMON.to_owned(), per_day }
     }
 
     /// All outstanding jobs as they are seen now.
@@ -247,7 +279,7 @@ mod tests {
     async fn a_job_is_seen_while_it_is_outstanding() {
         let desk = Arc::new(Desk::default());
         let seat = desk.sit(&identity("a"), "submit", Instant::now()).unwrap();
-        tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        tokio::time::advance(Duration::from_secs(5)).await;
         seat.report("queue", Some(3.0));
         let pending = desk.pending();
         assert_eq!((pending[0].stage, pending[0].position, pending[0].age.as_secs()), ("queue", Some(3.0), 5));

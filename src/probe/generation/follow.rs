@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::called::called;
 use super::kind::{QUEUE, RENDER};
 use super::run::{Attempt, Trouble, stopping};
 use super::state::{Known, Reading, Unknown};
@@ -48,8 +49,12 @@ impl Attempt<'_> {
             let usual = self.prober.settings.poll.wait(&job, number, streak.hint.take());
             // Of a job that was taken over nothing is known, and there may be little time left for it.
             let pause = if number == 0 && self.taken_over.is_some() { Duration::ZERO } else { usual };
-            self.pause(pause, &streak).await?;
-            if let Some(answer) = self.ask(&mut streak).await? {
+            let told = self.pause(pause, &mut streak).await?;
+            let answer = match told {
+                Some(answer) => Some(answer),
+                None => self.ask(&mut streak).await?,
+            };
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
         }
@@ -57,16 +62,28 @@ impl Attempt<'_> {
         Err(Trouble::open(Failure::new(Reason::Agent, "asked too often")))
     }
 
-    /// Waits for the next question, unless the time is over before or the job is to be given up.
-    async fn pause(&mut self, pause: Duration, streak: &Streak) -> Result<(), Trouble> {
+    /// Waits for the next question, unless the time is over before or the job is to be given up. A callback ends the wait:
+    /// with the answer, if that says that the job came to a good end.
+    async fn pause(&mut self, pause: Duration, streak: &mut Streak) -> Result<Option<Answer>, Trouble> {
         let next = Instant::now() + pause;
         let end = self.end();
-        tokio::select! {
+        let callback = tokio::select! {
             biased;
             () = self.seat.recalled() => return Err(Trouble::open(stopping("the job is given up"))),
-            () = tokio::time::sleep_until(next.min(end)) => {}
+            callback = called(&mut self.line) => Some(callback),
+            () = tokio::time::sleep_until(next.min(end)) => None,
+        };
+        let now = Instant::now();
+        if now >= end {
+            return Err(Trouble::open(self.expired(streak)));
         }
-        if Instant::now() < end { Ok(()) } else { Err(Trouble::open(self.expired(streak))) }
+        match callback {
+            Some(callback) => self.take_callback(callback, streak).await,
+            None => {
+                self.prober.desk().asked_late_by(now.saturating_duration_since(next));
+                Ok(None)
+            }
+        }
     }
 
     /// Asks once; the answer, if it says that the job came to a good end.

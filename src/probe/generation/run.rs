@@ -13,6 +13,7 @@ use super::kind::{
     UNKNOWN_STATES,
 };
 use super::marks::Spans;
+use super::webhook::receive::Line;
 use super::{Generation, Warn};
 use crate::base::clock::Instant;
 use crate::base::duration::{HumanDuration, shown};
@@ -36,6 +37,8 @@ pub struct GenerationProber {
     pub(super) shared: Arc<Shared>,
     /// The question about a job's state.
     pub(super) poll: Call,
+    /// The keys of those who sign callbacks, and since when they are known.
+    pub(super) keys: tokio::sync::Mutex<Option<(Instant, Vec<Vec<u8>>)>>,
     scrubber: Scrubber,
 }
 
@@ -45,6 +48,8 @@ pub(super) struct Attempt<'run> {
     pub(super) order: &'run Order,
     pub(super) timeline: &'run mut Timeline,
     pub(super) seat: Seat,
+    /// Where the service calls when the job has ended.
+    pub(super) line: Option<Line>,
     /// When the job was submitted.
     pub(super) since: Instant,
     /// When it must be done.
@@ -104,6 +109,7 @@ impl GenerationProber {
             caller: Caller::new(&settings.connection(), Some(&settings.submit), shared),
             shared: Arc::clone(shared),
             poll,
+            keys: tokio::sync::Mutex::default(),
             scrubber: settings.scrubber(),
             settings,
         }
@@ -191,6 +197,7 @@ impl GenerationProber {
             order,
             timeline,
             seat,
+            line: None,
             since,
             // A job that was taken over is asked about at least once, however late it is.
             deadline: (since + order.timeout).max(start + LAST_LOOK.min(order.timeout)),
@@ -259,13 +266,19 @@ impl Attempt<'_> {
     /// Lets the desk know what it takes to follow the job, should this attempt go away.
     pub(super) fn remember(&mut self, opened_at: crate::base::clock::Timestamp) {
         let Some(ticket) = self.ticket else { return };
-        let values: Vec<_> = self.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let job = self.values.get("id").or_else(|| self.values.values().next()).cloned().unwrap_or_default();
+        let values = self.kept();
+        let job = self.values.get("id").or_else(|| values.first().map(|(_, value)| value)).cloned().unwrap_or_default();
         // It may be an address, whose query carries a token.
         let job = job.split('?').next().unwrap_or_default().to_owned();
         self.timeline.fact(JOB, &job);
         let probe = self.order.identity.probe.clone();
         self.seat.remember(&job, Leftover { ticket, probe, opened_at, values: Some(values) });
+    }
+
+    /// What it takes to follow the job, by name. Where the service calls is of no use to another agent.
+    pub(super) fn kept(&self) -> Vec<(String, String)> {
+        let values = self.values.iter().filter(|(name, _)| *name != super::WEBHOOK_URL);
+        values.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// Cancels what may still run, forgets the job, and puts down what was learned.

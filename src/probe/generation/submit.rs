@@ -34,6 +34,10 @@ impl Attempt<'_> {
             self.refund = true;
             return Err(Trouble::over(stopping("no job is submitted")));
         }
+        self.open_line().await.map_err(|failure| {
+            self.refund = true;
+            Trouble::over(failure)
+        })?;
         self.since = Instant::now();
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
@@ -103,7 +107,7 @@ impl Attempt<'_> {
                 self.values.insert(name.clone(), absolute.map_or(value, String::from));
             }
         }
-        if self.values.is_empty() && !self.prober.settings.job.is_empty() {
+        if self.kept().is_empty() && !self.prober.settings.job.is_empty() {
             let names: Vec<_> = self.prober.settings.job.keys().map(String::as_str).collect();
             let got = answer.words(&[]).or_else(|| answer.json().map(|json| printable(&json.to_string(), 80)));
             let got = got.map(|got| format!(": {got}")).unwrap_or_default();
@@ -117,8 +121,7 @@ impl Attempt<'_> {
     /// same; it is only lost if the agent ends before it does.
     async fn write_down(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let values = self.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        if let Err(error) = self.prober.desk().ledger().accepted(ticket, values).await {
+        if let Err(error) = self.prober.desk().ledger().accepted(ticket, self.kept()).await {
             let probe = &self.order.identity.probe;
             tracing::warn!(%probe, %error, "the job cannot be written down; it would be lost in a restart");
         }
