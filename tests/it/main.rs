@@ -8,6 +8,7 @@ mod agent;
 mod config;
 mod demo;
 mod demo_probes;
+mod generation;
 mod golden;
 mod hostile;
 mod http;

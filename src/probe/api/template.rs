@@ -275,8 +275,9 @@ fn missing(name: &str) -> Failure {
 }
 
 fn unusable(address: &str, why: &str) -> Failure {
-    // Queries carry tokens.
-    let shown = printable(address.split(['?', '#']).next().unwrap_or_default(), 100);
+    // Queries carry tokens, and what stands before an @ may be a password.
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let shown = printable(address.rsplit('@').next().unwrap_or_default(), 100);
     Failure::new(Reason::Protocol, format!("the service gave an address that cannot be used, `{shown}`: {why}"))
 }
 

@@ -50,7 +50,9 @@ pub(super) struct Attempt<'run> {
     pub(super) seat: Seat,
     /// Where the service calls when the job has ended.
     pub(super) line: Option<Line>,
-    /// When the job must be done.
+    /// When the job was submitted.
+    pub(super) since: Instant,
+    /// When it must be done.
     pub(super) deadline: Instant,
     /// What the answer to the submission gave.
     pub(super) values: Values,
@@ -195,6 +197,7 @@ impl GenerationProber {
             timeline,
             seat,
             line: None,
+            since,
             // A job that was taken over is asked about at least once, however late it is.
             deadline: (since + order.timeout).max(start + LAST_LOOK.min(order.timeout)),
             values: Values::new(),
@@ -265,6 +268,8 @@ impl Attempt<'_> {
         let Some(ticket) = self.ticket else { return };
         let values = self.kept();
         let job = self.values.get("id").or_else(|| values.first().map(|(_, value)| value)).cloned().unwrap_or_default();
+        // It may be an address, whose query carries a token.
+        let job = job.split('?').next().unwrap_or_default().to_owned();
         self.timeline.fact(JOB, &job);
         let probe = self.order.identity.probe.clone();
         self.seat.remember(&job, Leftover { ticket, probe, opened_at, values: Some(values) });
@@ -349,7 +354,7 @@ impl Attempt<'_> {
             }
         }
         if self.taken_over.is_none() {
-            self.timeline.measure(TOTAL, self.timeline.elapsed().as_secs_f64());
+            self.timeline.measure(TOTAL, self.since.elapsed().as_secs_f64());
         }
         if let Some(position) = self.position {
             self.timeline.measure(POSITION, position);

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::kind::{QUEUE, SUBMIT};
 use super::run::{Attempt, Trouble, stopping, unkept};
 use super::state::Known;
@@ -37,13 +39,14 @@ impl Attempt<'_> {
             Trouble::over(failure)
         })?;
         self.seat.report(SUBMIT, None);
+        self.since = Instant::now();
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
-        let limit = (self.deadline - Instant::now()).min(SUBMIT_LIMIT);
+        let limit = call.limit(SUBMIT_LIMIT).min(self.deadline - Instant::now());
         let called = self.prober.caller.call(call, &self.values, self.prober.manner(limit)).await;
         let called = match called {
             Ok(called) => called,
-            Err(Unanswered { failure, sent }) => {
+            Err(Unanswered { failure, sent, .. }) => {
                 self.refund = !sent;
                 let detail = if sent { "; whether a job was started cannot be told" } else { "" };
                 return Err(Trouble::over(Failure {
@@ -61,7 +64,7 @@ impl Attempt<'_> {
             return Err(Trouble::over(told("submit", failure)));
         }
         self.timeline.leave(format!("{} ({})", answer.status, called.phases));
-        self.take(&answer)?;
+        self.take(&answer, &called.url)?;
         self.accepted = true;
         self.remember(at);
         self.write_down().await;
@@ -97,11 +100,13 @@ impl Attempt<'_> {
     }
 
     /// Takes out of the answer what later requests need.
-    fn take(&mut self, answer: &Answer) -> Result<(), Trouble> {
+    fn take(&mut self, answer: &Answer, from: &Url) -> Result<(), Trouble> {
         for (name, extract) in &self.prober.settings.job {
             let value = extract.value(answer, &self.prober.shared.regexes).map_err(Trouble::over)?;
             if let Some(value) = value {
-                self.values.insert(name.clone(), value);
+                // A location may be relative (RFC 9110 §10.2.2).
+                let absolute = extract.is_location().then(|| from.join(&value).ok()).flatten();
+                self.values.insert(name.clone(), absolute.map_or(value, String::from));
             }
         }
         if self.kept().is_empty() && !self.prober.settings.job.is_empty() {
