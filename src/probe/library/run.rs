@@ -67,15 +67,17 @@ impl LibraryProber {
     ) -> Result<Url, Failure> {
         let Library { id, item, url, .. } = &*self.settings;
         let nowhere = || Failure::new(Reason::NoOutput, format!("a saved video is listed without an address at {url}"));
-        let name = video.text(id);
+        let name = video.name(id.as_ref());
         if let Some(name) = &name {
             timeline.fact(VIDEO, name);
         }
         let Some(item) = item else {
             return base.join(&video.text(url).ok_or_else(nowhere)?).map_err(|_| nowhere());
         };
-        let name = name
-            .ok_or_else(|| Failure::new(Reason::NoOutput, format!("a saved video is listed without a name at {id}")))?;
+        let name = name.ok_or_else(|| {
+            let place = id.as_ref().map_or_else(|| "$.id".to_owned(), ToString::to_string);
+            Failure::new(Reason::NoOutput, format!("a saved video is listed without a name at {place}"))
+        })?;
         timeline.enter(ITEM);
         let called = self.call(item, &Values::from([("id".to_owned(), name)]), order).await.map_err(told)?;
         let document = called.answer.document()?;
