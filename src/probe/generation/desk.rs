@@ -46,7 +46,8 @@ struct Entry {
     identity: Identity,
     since: Instant,
     job: String,
-    stage: &'static str,
+    /// None before there is anything to see.
+    stage: Option<&'static str>,
     position: Option<f64>,
     recall: watch::Sender<bool>,
     /// What would have to be taken over if its attempt went away without a word.
@@ -113,15 +114,17 @@ impl Desk {
     #[must_use]
     pub fn pending(&self) -> Vec<Pending> {
         let state = self.lock();
-        let seen = |entry: &Entry| Pending {
-            identity: entry.identity.clone(),
-            job: entry.job.clone(),
-            stages: &STAGES,
-            stage: entry.stage,
-            age: entry.since.elapsed(),
-            position: entry.position,
+        let seen = |entry: &Entry| {
+            Some(Pending {
+                identity: entry.identity.clone(),
+                job: entry.job.clone(),
+                stages: &STAGES,
+                stage: entry.stage?,
+                age: entry.since.elapsed(),
+                position: entry.position,
+            })
         };
-        state.seats.values().map(seen).collect()
+        state.seats.values().filter_map(seen).collect()
     }
 
     /// Recalls the jobs of all probes but these.
@@ -140,9 +143,10 @@ impl Desk {
         }
     }
 
-    /// A seat for a job that begins now, or that began so long ago as `since` says; `None` once the desk is closed.
+    /// A seat for a job that begins now, or that began as long ago as `since` says; `None` once the desk is closed. The job is
+    /// seen from its first [`Seat::report`] on.
     #[must_use]
-    pub fn sit(self: &Arc<Self>, identity: &Identity, stage: &'static str, since: Instant) -> Option<Seat> {
+    pub fn sit(self: &Arc<Self>, identity: &Identity, since: Instant) -> Option<Seat> {
         let mut state = self.lock();
         if state.closed {
             return None;
@@ -151,9 +155,10 @@ impl Desk {
         let key = state.last;
         let (recall, recalled) = watch::channel(false);
         let identity = identity.clone();
-        state
-            .seats
-            .insert(key, Entry { identity, since, job: String::new(), stage, position: None, recall, leftover: None });
+        state.seats.insert(
+            key,
+            Entry { identity, since, job: String::new(), stage: None, position: None, recall, leftover: None },
+        );
         Some(Seat { desk: Arc::clone(self), key, recalled })
     }
 
@@ -215,7 +220,7 @@ impl Seat {
     /// Says where the job stands.
     pub fn report(&self, stage: &'static str, position: Option<f64>) {
         self.change(|entry| {
-            entry.stage = stage;
+            entry.stage = Some(stage);
             entry.position = position;
         });
     }
@@ -278,7 +283,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_job_is_seen_while_it_is_outstanding() {
         let desk = Arc::new(Desk::default());
-        let seat = desk.sit(&identity("a"), "submit", Instant::now()).unwrap();
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
+        assert!(desk.pending().is_empty(), "nothing is submitted yet");
         tokio::time::advance(Duration::from_secs(5)).await;
         seat.report("queue", Some(3.0));
         let pending = desk.pending();
@@ -290,12 +296,12 @@ mod tests {
     #[tokio::test]
     async fn a_job_whose_attempt_went_away_can_be_taken_over_once() {
         let desk = Arc::new(Desk::default());
-        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
         seat.remember("j1", leftover("a"));
         drop(seat);
         assert_eq!(desk.leftover(&"a".parse().unwrap()), Some(leftover("a")));
         assert_eq!(desk.leftover(&"a".parse().unwrap()), None);
-        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
         seat.remember("j1", leftover("a"));
         assert_eq!(seat.settle(), Some(Ticket(7)));
         drop(seat);
@@ -305,15 +311,14 @@ mod tests {
     #[tokio::test]
     async fn removal_recalls_some_and_closing_all() {
         let desk = Arc::new(Desk::default());
-        let (a, b) =
-            (desk.sit(&identity("a"), "queue", Instant::now()), desk.sit(&identity("b"), "queue", Instant::now()));
+        let (a, b) = (desk.sit(&identity("a"), Instant::now()), desk.sit(&identity("b"), Instant::now()));
         let (a, b) = (a.unwrap(), b.unwrap());
         desk.keep_only(&HashSet::from([&"a".parse().unwrap()]));
         b.recalled().await;
         assert!(!a.is_recalled());
         desk.close();
         a.recalled().await;
-        assert!(desk.sit(&identity("a"), "queue", Instant::now()).is_none());
+        assert!(desk.sit(&identity("a"), Instant::now()).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::credits::lost;
 use super::desk::{Desk, Seat};
 use super::kind::{
-    BALANCE, CREDITS_LOST, JOB, KIND, POLL_FAILURES, POLLS, POSITION, QUEUE, RENDER, SPENT, STAGES, SUBMIT, TOTAL,
+    BALANCE, CREDITS_LOST, JOB, KIND, POLL_FAILURES, POLLS, POSITION, QUEUE, RENDER, SPENT, STAGES, TOTAL,
     UNKNOWN_STATES,
 };
 use super::marks::Spans;
@@ -190,8 +190,7 @@ impl GenerationProber {
             Duration::try_from(age).unwrap_or(Duration::ZERO)
         });
         let since = age.and_then(|age| start.checked_sub(age)).unwrap_or(start);
-        let stage = if leftover.is_some() { QUEUE } else { SUBMIT };
-        let seat = self.desk().sit(&order.identity, stage, since).ok_or_else(|| stopping("no job is begun"))?;
+        let seat = self.desk().sit(&order.identity, since).ok_or_else(|| stopping("no job is begun"))?;
         let mut attempt = Attempt {
             prober: self,
             order,
@@ -260,6 +259,7 @@ impl Attempt<'_> {
         self.ticket = Some(leftover.ticket);
         self.accepted = true;
         self.remember(leftover.opened_at);
+        self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
     }
 

@@ -39,6 +39,7 @@ impl Attempt<'_> {
             Trouble::over(failure)
         })?;
         self.since = Instant::now();
+        self.seat.report(SUBMIT, None);
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
         let limit = call.limit(SUBMIT_LIMIT).min(self.deadline - Instant::now());
@@ -68,6 +69,7 @@ impl Attempt<'_> {
         self.remember(at);
         self.write_down().await;
         self.last_queued = Instant::now();
+        self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
         let state = self.prober.settings.state.read_submission(&answer);
         Ok(Submitted { answer, state })
