@@ -38,8 +38,8 @@ impl Attempt<'_> {
             self.refund = true;
             Trouble::over(failure)
         })?;
-        self.since = Instant::now();
         self.seat.report(SUBMIT, None);
+        self.since = Instant::now();
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
         let limit = call.limit(SUBMIT_LIMIT).min(self.deadline - Instant::now());
@@ -131,9 +131,8 @@ impl Attempt<'_> {
 }
 
 /// A failure that says at which step it came.
-pub(super) fn told(step: &str, mut failure: Failure) -> Failure {
-    failure.detail = format!("{step}: {}", failure.detail);
-    failure
+pub(super) fn told(step: &str, failure: Failure) -> Failure {
+    Failure { detail: format!("{step}: {}", failure.detail), ..failure }
 }
 
 /// The longest that a submission may take, unless it says otherwise.

@@ -21,3 +21,4 @@ mod ordinary;
 mod results;
 mod submission;
 mod trust;
+mod webhook;
