@@ -118,7 +118,9 @@ impl Rule {
     }
 
     fn each_text<'rule>(&'rule self, visit: &mut dyn FnMut(&'rule Text)) {
-        self.equals.iter().for_each(|wanted| wanted.each_text(visit));
+        if let Some(wanted) = &self.equals {
+            wanted.each_text(visit);
+        }
     }
 }
 
@@ -132,5 +134,7 @@ pub fn classified(rules: &[Rule], answer: &Answer, words: &[JsonPath], regexes: 
 
 /// Calls `visit` with every text in the rules, any of which may hold a secret.
 pub fn each_text<'rules>(rules: &'rules [Rule], visit: &mut dyn FnMut(&'rules Text)) {
-    rules.iter().for_each(|rule| rule.each_text(visit));
+    for rule in rules {
+        rule.each_text(visit);
+    }
 }

@@ -74,21 +74,22 @@ pub async fn follow(
     for locate in chain {
         let call = locate.call().ok_or_else(|| Failure::new(Reason::Config, "a request of `from` lacks `url`"))?;
         let manner = Manner { inherited: inherited.as_ref(), ..Manner::alone(limit) };
-        let called = caller.call(&call, &values, manner).await?;
-        if !call.accepts(called.answer.status) {
-            return Err(called.answer.refusal(&call, &[]));
+        let reached = caller.call(&call, &values, manner).await?;
+        let answer = &reached.answer;
+        if !call.accepts(answer.status) {
+            return Err(answer.refusal(&call, &[]));
         }
         for (name, extract) in &locate.extract {
-            let value = extract.value(&called.answer, regexes)?.ok_or_else(|| {
+            let value = extract.value(answer, regexes)?.ok_or_else(|| {
                 // An answer that is no JSON at all says more by its own words.
-                let why = called.answer.document().err().map(|failure| format!("; {}", failure.detail));
+                let why = answer.document().err().map(|failure| format!("; {}", failure.detail));
                 let detail =
                     format!("expected a value at {extract} for `{name}`, there is none{}", why.unwrap_or_default());
                 Failure::new(Reason::NoOutput, detail)
             })?;
             values.insert(name.clone(), value);
         }
-        base = Some(called.url);
+        base = Some(reached.url);
     }
     Ok((values, base))
 }

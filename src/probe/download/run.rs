@@ -8,6 +8,7 @@ use super::locate::{address, follow};
 use super::transfer::{self, Fetched, Terms};
 use super::{Download, Mode};
 use crate::base::bounded::printable;
+use crate::base::duration::HumanDuration;
 use crate::base::secret::Scrubber;
 use crate::model::measure::Kind;
 use crate::model::outcome::Failure;
@@ -32,7 +33,9 @@ impl DownloadProber {
     pub fn new(settings: Arc<Download>, shared: &Arc<Shared>) -> Self {
         let calls: Vec<_> = settings.from.iter().filter_map(super::locate::Locate::call).collect();
         let mut scrubber = Scrubber::default();
-        calls.iter().for_each(|call| call.hide(&mut scrubber));
+        for call in &calls {
+            call.hide(&mut scrubber);
+        }
         settings.url.iter().for_each(|url| scrubber.hide_text(url.text()));
         settings.headers.0.iter().for_each(|(_, text)| scrubber.hide_text(text));
         let caller = Caller::new(&settings.connection(), calls.first(), shared);
@@ -59,7 +62,7 @@ impl DownloadProber {
         Terms {
             mode: *mode,
             max_bytes: *max_bytes,
-            stall: expect.stall.map_or(STALL, |stall| stall.get()),
+            stall: expect.stall.map_or(STALL, HumanDuration::get),
             hash: *mode == Mode::Full && (expect.sha256.is_some() || warn.sha256.is_some()),
             inspect: media.is_some(),
             decode: media.as_ref().and_then(|media| media.decode),

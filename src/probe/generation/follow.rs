@@ -77,13 +77,11 @@ impl Attempt<'_> {
         if now >= end {
             return Err(Trouble::open(self.expired(streak)));
         }
-        match callback {
-            Some(callback) => self.take_callback(callback, streak).await,
-            None => {
-                self.prober.desk().asked_late_by(now.saturating_duration_since(next));
-                Ok(None)
-            }
+        if let Some(callback) = callback {
+            return self.take_callback(callback, streak).await;
         }
+        self.prober.desk().asked_late_by(now.saturating_duration_since(next));
+        Ok(None)
     }
 
     /// Asks once; the answer, if it says that the job came to a good end.

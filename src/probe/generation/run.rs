@@ -255,7 +255,7 @@ impl Attempt<'_> {
     fn take_over(&mut self, leftover: Leftover) {
         let at = leftover.opened_at;
         self.timeline.note("taken over", format!("a job that was submitted at {at}, by an agent that ended since"));
-        self.values = leftover.values.iter().flatten().cloned().collect();
+        self.values = leftover.values.into_iter().flatten().collect();
         self.ticket = Some(leftover.ticket);
         self.accepted = true;
         self.remember(leftover.opened_at);

@@ -12,8 +12,8 @@ use crate::peers::tcp::header;
 const EVENTS: &str = "GET /jobs/j1/events";
 
 fn events(events: &[Value]) -> Reply {
-    let text: String = events.iter().map(|event| format!("event: state\ndata: {event}\n\n")).collect();
-    file("text/event-stream", text.into_bytes())
+    let texts: Vec<_> = events.iter().map(|event| format!("event: state\ndata: {event}\n\n")).collect();
+    file("text/event-stream", texts.concat().into_bytes())
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ pub(crate) fn video() -> Reply {
 /// The bytes of [`video`]: as large as real ones, by a box that players step over (ISO/IEC 14496-12 §8.1.2).
 pub(crate) fn video_bytes() -> Vec<u8> {
     let clip = include_bytes!("../../../src/demo/assets/clip.mp4");
-    let free = [&40_008_u32.to_be_bytes()[..], b"free", &[0; 40_000]].concat();
+    let free = [&40_008_u32.to_be_bytes()[..], b"free", &vec![0; 40_000]].concat();
     [&clip[..], &free].concat()
 }
 
