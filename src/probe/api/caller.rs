@@ -79,6 +79,15 @@ pub struct Live {
     redirected: bool,
 }
 
+impl Live {
+    /// Lets the connection wait in `pool` for the next request, if the answer has come to its end; else closes it.
+    pub fn keep(self, pool: &Pool) {
+        if self.reply.is_over() && !self.redirected {
+            pool.keep(&self.url, self.connection);
+        }
+    }
+}
+
 /// How a call is made.
 #[derive(Clone, Copy)]
 pub struct Manner<'call> {
@@ -209,9 +218,23 @@ impl Caller {
     /// # Errors
     /// A [`Failure`] that says what went wrong.
     pub async fn open(&self, blueprint: &Blueprint, reuse: bool, timeline: &mut Timeline) -> Result<Live, Failure> {
+        self.open_from(blueprint, reuse.then_some(&*self.pool), timeline).await
+    }
+
+    /// As [`Self::open`], on a connection that waits in `pool` if one does.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_from(
+        &self,
+        blueprint: &Blueprint,
+        pool: Option<&Pool>,
+        timeline: &mut Timeline,
+    ) -> Result<Live, Failure> {
         let mut order = Order::first(blueprint);
         for redirects in 0..=MAX_REDIRECTS {
-            let (connection, reply) = self.hop(&order, blueprint, reuse && redirects == 0, timeline).await?;
+            let pool = pool.filter(|_| redirects == 0);
+            let (connection, reply) = self.hop(&order, blueprint, pool, timeline).await?;
             let status = reply.head.status;
             let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
             let Some(location) = reply.head.headers.get(LOCATION).filter(|_| is_redirect) else {
@@ -244,10 +267,10 @@ impl Caller {
         &self,
         order: &Order,
         blueprint: &Blueprint,
-        reuse: bool,
+        pool: Option<&Pool>,
         timeline: &mut Timeline,
     ) -> Result<(Connection, Reply), Failure> {
-        while reuse && let Some(mut connection) = self.pool.take(&order.url) {
+        while let Some(mut connection) = pool.and_then(|pool| pool.take(&order.url)) {
             if !connection.is_ready().await {
                 continue;
             }

@@ -273,9 +273,15 @@ fn missing(name: &str) -> Failure {
 }
 
 fn unusable(address: &str, why: &str) -> Failure {
-    // Queries carry tokens, and what stands before an @ may be a password.
+    // Queries carry tokens, and what stands before the host is a name and a password.
     let address = address.split(['?', '#']).next().unwrap_or_default();
-    let shown = printable(address.rsplit('@').next().unwrap_or_default(), 100);
+    let shown = match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            printable(&format!("{scheme}://{}{path}", host.rsplit('@').next().unwrap_or_default()), 100)
+        }
+        None => printable(address, 100),
+    };
     Failure::new(Reason::Protocol, format!("the service gave an address that cannot be used, `{shown}`: {why}"))
 }
 
@@ -306,6 +312,7 @@ mod tests {
         for hostile in ["file:///etc/passwd", "ftp://x/", "/relative", "https://user:pw@q.test/", "javascript:1", ""] {
             let failure = template("{status_url}").fill(&values(&[("status_url", hostile)])).unwrap_err();
             assert_eq!(failure.reason, Reason::Protocol, "{hostile}");
+            assert!(!failure.detail.contains("pw"), "{}", failure.detail);
         }
     }
 

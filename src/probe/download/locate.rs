@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
+use crate::probe::api::answer::Answer;
 use crate::probe::api::call_settings;
 use crate::probe::api::caller::{Caller, Manner};
 use crate::probe::api::extract::Extract;
@@ -71,27 +72,37 @@ pub async fn follow(
     let mut values = Values::new();
     let mut base = None;
     let inherited = chain.first().map(|first| first.headers.clone());
-    for locate in chain {
+    for (step, locate) in chain.iter().enumerate() {
+        // Which one it was is worth a word where there are several.
+        let told = |failure: Failure| match chain.len() {
+            1 => failure,
+            _ => Failure { detail: format!("request {} of `from`: {}", step + 1, failure.detail), ..failure },
+        };
         let call = locate.call().ok_or_else(|| Failure::new(Reason::Config, "a request of `from` lacks `url`"))?;
         let manner = Manner { inherited: inherited.as_ref(), ..Manner::alone(limit) };
-        let reached = caller.call(&call, &values, manner).await?;
-        let answer = &reached.answer;
-        if !call.accepts(answer.status) {
-            return Err(answer.refusal(&call, &[]));
+        let reached = caller.call(&call, &values, manner).await.map_err(|unanswered| told(unanswered.into()))?;
+        if !call.accepts(reached.answer.status) {
+            return Err(told(reached.answer.refusal(&call, &[])));
         }
-        for (name, extract) in &locate.extract {
-            let value = extract.value(answer, regexes)?.ok_or_else(|| {
-                // An answer that is no JSON at all says more by its own words.
-                let why = answer.document().err().map(|failure| format!("; {}", failure.detail));
-                let detail =
-                    format!("expected a value at {extract} for `{name}`, there is none{}", why.unwrap_or_default());
-                Failure::new(Reason::NoOutput, detail)
-            })?;
-            values.insert(name.clone(), value);
-        }
+        take(locate, &reached.answer, regexes, &mut values).map_err(told)?;
         base = Some(reached.url);
     }
     Ok((values, base))
+}
+
+/// Takes what `locate` wants out of its answer.
+fn take(locate: &Locate, answer: &Answer, regexes: &Regexes, values: &mut Values) -> Result<(), Failure> {
+    for (name, extract) in &locate.extract {
+        let value = extract.value(answer, regexes)?.ok_or_else(|| {
+            // An answer that is no JSON at all says more by its own words.
+            let why = answer.document().err().map(|failure| format!("; {}", failure.detail));
+            let detail =
+                format!("expected a value at {extract} for `{name}`, there is none{}", why.unwrap_or_default());
+            Failure::new(Reason::NoOutput, detail)
+        })?;
+        values.insert(name.clone(), value);
+    }
+    Ok(())
 }
 
 /// The address that `template` makes of what was extracted; an address without a host belongs to where it was found.

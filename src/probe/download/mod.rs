@@ -4,21 +4,24 @@
 
 pub mod kind;
 pub mod locate;
+pub mod partial;
 pub mod ranged;
+pub mod refusal;
 pub mod rules;
 pub mod run;
 pub mod signed;
 pub mod stream;
+pub mod target;
 pub mod transfer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::locate::Locate;
 use self::rules::Rules;
-use super::ProbeType;
 use super::api::Connection;
 use super::api::template::Template;
 use super::attempt::Prober;
@@ -26,6 +29,7 @@ use super::http::{Headers, HttpUrl, Version};
 use super::media::MediaRules;
 use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
+use super::{Pace, ProbeType};
 use crate::base::many::Many;
 use crate::base::size::ByteSize;
 use crate::model::measure::Kind;
@@ -106,6 +110,10 @@ pub enum Mode {
 impl ProbeType for Download {
     fn kind() -> &'static Kind {
         &kind::KIND
+    }
+
+    fn pace() -> Pace {
+        Pace { every: Some(Duration::from_secs(5 * 60)), timeout: Some(Duration::from_secs(60)) }
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {

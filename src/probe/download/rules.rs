@@ -17,6 +17,7 @@ use crate::base::parse::from_text;
 use crate::base::size::ByteSize;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
+use crate::probe::http::judge::status_reason;
 use crate::probe::http::rules::{SizeRule, StatusRange};
 
 /// Rules about a download. All that are given must hold.
@@ -53,7 +54,16 @@ impl Rules {
         (whole && mode == Mode::Ranges).then_some("`sha256` and `min_throughput` need the whole file; set `mode: full`")
     }
 
-    /// The first rule that does not hold. `gap` is the longest that nothing came, `took` the attempt so far.
+    /// What is wrong with the status, if anything.
+    #[must_use]
+    pub fn status_breach(&self, fetched: &Fetched) -> Option<Failure> {
+        let status = fetched.status;
+        let wanted = self.status.as_deref().filter(|wanted| !wanted.iter().any(|range| range.contains(status)))?;
+        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        Some(Failure::new(status_reason(status), format!("expected status {}, got {status}", wanted.join(" or "))))
+    }
+
+    /// The first rule beside the status that does not hold. `gap` is the longest that nothing came, `took` the attempt so far.
     #[must_use]
     pub fn breach(&self, fetched: &Fetched, gap: Option<Duration>, took: Duration) -> Option<Failure> {
         self.content(fetched).or_else(|| self.pace(fetched, gap, took))
@@ -71,7 +81,10 @@ impl Rules {
                 Some(_) => {}
             }
         }
-        if let (Some(rule), Some(size)) = (self.size, fetched.total) {
+        if let Some(rule) = self.size {
+            let Some(size) = fetched.total else {
+                return wrong("`size` cannot be judged: the server does not say how long the file is".to_owned());
+            };
             if let Some(min) = rule.min.filter(|min| size < min.0) {
                 return wrong(format!("expected a file of at least {min}, got {}", ByteSize(size)));
             }

@@ -74,19 +74,20 @@ impl DownloadProber {
         let Download { expect, warn, media, .. } = &*self.settings;
         let gap = timeline.findings().measure(LONGEST_STALL).map(Duration::from_secs_f64);
         let took = timeline.elapsed();
-        if !matches!(fetched.status, 200 | 206) {
-            return Ok(None);
+        if let Some(failure) = expect.status_breach(fetched) {
+            return Err(failure);
         }
-        if let Some(status) = expect.status.as_deref()
-            && !status.iter().any(|range| range.contains(fetched.status))
-        {
-            let detail = format!("expected status {status:?}, got {}", fetched.status);
-            return Err(Failure::new(Reason::HttpStatus, detail));
+        if !fetched.is_file {
+            return Ok(warn.status_breach(fetched));
+        }
+        if fetched.total == Some(0) && expect.size.is_none() {
+            return Err(Failure::new(Reason::NoOutput, "the file has 0 bytes"));
         }
         if let Some(failure) = media_breach(media.as_ref(), fetched).or_else(|| expect.breach(fetched, gap, took)) {
             return Err(failure);
         }
-        Ok(warn.breach(fetched, gap, took).or_else(|| misnamed(fetched)))
+        let blemish = warn.status_breach(fetched).or_else(|| warn.breach(fetched, gap, took));
+        Ok(blemish.or_else(|| misnamed(fetched)))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::base::size::ByteSize;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::caller::Live;
+use crate::probe::api::pool::Pool;
 use crate::probe::http::exchange::content_length;
 use crate::probe::media::Source;
 
@@ -25,8 +26,11 @@ pub struct Stream {
     ahead: BytesMut,
     /// Where `ahead` begins in the file.
     at: u64,
+    /// Where the stream itself begins in the file.
+    start: u64,
     received: u64,
-    total: Option<u64>,
+    /// Bytes that are announced.
+    announced: Option<u64>,
     limit: u64,
     patience: Duration,
     longest_gap: Duration,
@@ -40,14 +44,15 @@ impl Stream {
     /// Reads the rest of `live`, at most `limit` bytes; a gap longer than `patience` is a failure.
     #[must_use]
     pub fn new(live: Live, limit: ByteSize, patience: Duration) -> Self {
-        let total = content_length(&live.reply.head.headers);
+        let announced = content_length(&live.reply.head.headers);
         live.connection.allow(limit.0.saturating_add(limit.0 / 4));
         Self {
             live,
             ahead: BytesMut::new(),
             at: 0,
+            start: 0,
             received: 0,
-            total,
+            announced,
             limit: limit.0,
             patience,
             longest_gap: Duration::ZERO,
@@ -55,6 +60,18 @@ impl Stream {
             copy: None,
             is_over: false,
         }
+    }
+
+    /// What comes is not the whole file, but the rest of it from `at` on.
+    #[must_use]
+    pub const fn starting_at(mut self, at: u64) -> Self {
+        (self.at, self.start) = (at, at);
+        self
+    }
+
+    /// Lets the connection wait in `pool`, if all of the answer was read.
+    pub fn keep(self, pool: &Pool) {
+        self.live.keep(pool);
     }
 
     /// Works out the SHA-256 on the way. To be called before the first read.
@@ -109,16 +126,16 @@ impl Stream {
         let asked = Instant::now();
         let piece =
             tokio::time::timeout(self.patience, self.live.connection.piece(&mut self.live.reply, self.received));
-        let piece = piece.await.map_err(|_| self.stalled())??;
+        let piece = piece.await;
         self.longest_gap = self.longest_gap.max(asked.elapsed());
+        let piece = piece.map_err(|_| self.stalled())??;
         let Some(piece) = piece else {
             self.is_over = true;
             return Ok(());
         };
         self.received += piece.len() as u64;
         if self.received > self.limit {
-            let limit = ByteSize(self.limit);
-            return Err(Failure::new(Reason::BodyTooLarge, format!("the file is larger than max_bytes, {limit}")));
+            return Err(self.too_large());
         }
         if let Some(hash) = &mut self.hash {
             hash.update(&piece);
@@ -131,18 +148,29 @@ impl Stream {
     }
 
     fn stalled(&self) -> Failure {
-        let of = self.total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let of = self.announced.map(|announced| format!(" of {announced}")).unwrap_or_default();
         let patience = shown(self.patience);
         Failure::new(Reason::Stalled, format!("no byte came for {patience}, after {}{of} bytes", self.received))
+    }
+
+    fn too_large(&self) -> Failure {
+        let limit = ByteSize(self.limit);
+        Failure::new(Reason::BodyTooLarge, format!("the file is larger than max_bytes, {limit}"))
     }
 }
 
 impl Source for Stream {
     fn total(&self) -> Option<u64> {
-        if self.is_over { Some(self.received) } else { self.total }
+        let length = if self.is_over { Some(self.received) } else { self.announced };
+        length?.checked_add(self.start)
     }
 
     async fn read(&mut self, at: u64, want: usize) -> Result<Bytes, Failure> {
+        // Nobody waits for what is known to be too much.
+        let is_known = self.announced.is_some_and(|announced| announced > self.limit);
+        if is_known && at.saturating_sub(self.start) >= self.limit {
+            return Err(self.too_large());
+        }
         loop {
             // What lies before is not looked at again.
             let passed = at.saturating_sub(self.at).min(self.ahead.len() as u64);

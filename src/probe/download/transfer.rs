@@ -5,25 +5,22 @@
 
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::header::CONTENT_TYPE;
 use url::Url;
 
 use super::Mode;
-use super::kind::{BYTES, FIRST_BYTE, LONGEST_STALL, MEDIA_DURATION, REQUESTS, THROUGHPUT, URL_TIME_LEFT};
-use super::ranged::{OwnHeaders, Ranged, place};
-use super::signed::{expiry, xml_error};
+use super::kind::{BYTES, FIRST_BYTE, LONGEST_STALL, MEDIA_DURATION, REQUESTS, THROUGHPUT};
+use super::ranged::{Learned, Ranged};
+use super::refusal::{Refused, refused};
 use super::stream::Stream;
+use super::target::{OwnHeaders, Target};
 use crate::base::clock::{Clock, Instant};
 use crate::base::duration::shown;
 use crate::base::size::ByteSize;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::caller::{Caller, Live};
-use crate::probe::http::document::excerpt;
 use crate::probe::http::exchange::content_length;
-use crate::probe::http::judge::status_reason;
-use crate::probe::http::request::{Blueprint, Parts};
 use crate::probe::http::rules::StatusRange;
 use crate::probe::media::{self, Decode, Media, Source};
 use crate::probe::timeline::Timeline;
@@ -47,11 +44,21 @@ pub struct Terms<'probe> {
     pub accept: &'probe [StatusRange],
 }
 
+impl Terms<'_> {
+    /// True for a status that was said to be fine.
+    #[must_use]
+    pub fn accepts(&self, status: u16) -> bool {
+        self.accept.iter().any(|range| range.contains(status))
+    }
+}
+
 /// A file that came.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// The answer's status.
+    /// The first answer's status.
     pub status: u16,
+    /// False when that status was expected in place of the file.
+    pub is_file: bool,
     /// What the server calls it.
     pub content_type: Option<String>,
     /// The file's length, where it is known.
@@ -68,15 +75,6 @@ pub struct Fetched {
     pub media: Option<Media>,
 }
 
-/// Which request was refused.
-#[derive(Debug, Clone, Copy)]
-pub enum Refused {
-    /// One for the whole file.
-    Whole,
-    /// One for a range of it.
-    Range,
-}
-
 /// Fetches what lies at `url`; `headers` are sent along. What is learned is recorded on `timeline`.
 ///
 /// # Errors
@@ -89,35 +87,26 @@ pub async fn fetch(
     clock: &Clock,
     timeline: &mut Timeline,
 ) -> Result<Fetched, Failure> {
-    if let Some(at) = expiry(&url) {
-        timeline.measure(URL_TIME_LEFT, at.duration_since(clock.now()).as_secs_f64());
-    }
+    let target = Target { caller, url, headers, clock };
     let fetched = match terms.mode {
-        Mode::Full => whole(caller, url, headers, terms, timeline).await?,
-        Mode::Ranges => by_ranges(caller, url, headers, terms, timeline).await?,
+        Mode::Full => whole(&target, terms, timeline).await?,
+        Mode::Ranges => by_ranges(target, terms, timeline).await?,
     };
     timeline.leave(summary(&fetched));
     Ok(fetched)
 }
 
-async fn whole(
-    caller: &Caller,
-    url: Url,
-    mut headers: OwnHeaders,
-    terms: &Terms<'_>,
-    timeline: &mut Timeline,
-) -> Result<Fetched, Failure> {
-    headers.push((ACCEPT_ENCODING, HeaderValue::from_static("identity"), false));
-    let blueprint = Blueprint::of(Parts { method: Method::GET, url, headers, content: None, close: true });
+async fn whole(target: &Target<'_>, terms: &Terms<'_>, timeline: &mut Timeline) -> Result<Fetched, Failure> {
     let start = Instant::now();
-    let mut live = caller.open(&blueprint, false, timeline).await?;
+    let mut live = target.ask([], None, timeline).await?;
     let status = live.reply.head.status.as_u16();
     if status != 200 {
-        let is_fine = terms.accept.iter().any(|range| range.contains(status));
         let fetched = Fetched { status, ..Fetched::default() };
-        return if is_fine { Ok(fetched) } else { Err(refused(&mut live, Refused::Whole).await) };
+        return if terms.accepts(status) { Ok(fetched) } else { Err(refused(&mut live, Refused::Whole).await) };
     }
-    let mut fetched = Fetched { status, content_type: content_type(&live), ..Fetched::default() };
+    let mut fetched = Fetched { status, is_file: true, content_type: content_type(&live), ..Fetched::default() };
+    fetched.first_byte = live.reply.first_byte.saturating_duration_since(start);
+    timeline.measure(FIRST_BYTE, fetched.first_byte.as_secs_f64());
     let announced = content_length(&live.reply.head.headers);
     if announced.is_some_and(|length| length > terms.max_bytes.0) {
         let detail = format!("the file is announced with more than max_bytes, {}", terms.max_bytes);
@@ -132,8 +121,6 @@ async fn whole(
         let file = copy.reopen().map_err(|error| no_copy(&error))?;
         stream = stream.copying(tokio::fs::File::from_std(file));
     }
-    fetched.first_byte = stream.first_byte().saturating_duration_since(start);
-    timeline.measure(FIRST_BYTE, fetched.first_byte.as_secs_f64());
     let looked = read(&mut stream, &mut fetched, terms).await;
     record_stream(&stream, &mut fetched, timeline);
     looked?;
@@ -174,57 +161,36 @@ fn record_media(fetched: &Fetched, timeline: &mut Timeline) {
     }
 }
 
-async fn by_ranges(
-    caller: &Caller,
-    url: Url,
-    headers: OwnHeaders,
-    terms: &Terms<'_>,
-    timeline: &mut Timeline,
-) -> Result<Fetched, Failure> {
+async fn by_ranges(target: Target<'_>, terms: &Terms<'_>, timeline: &mut Timeline) -> Result<Fetched, Failure> {
     let start = Instant::now();
-    let mut source = Ranged::new(caller, url, headers, terms.max_bytes, terms.stall, timeline);
-    // The first block tells whether anything is there at all, even where nothing is looked into.
-    let first = source.read(0, 16).await;
-    let first_byte = start.elapsed();
-    let looked = match first {
-        Ok(_) if terms.inspect => media::inspect(&mut source).await.map(Some),
-        Ok(_) => Ok(None),
-        Err(failure) => Err(failure),
-    };
-    let (bytes, requests, total) = (source.received(), source.requests(), source.total());
-    let content_type = source.content_type().map(str::to_owned);
+    let mut source = Ranged::new(target, terms, timeline);
+    let looked = look(&mut source, terms).await;
+    let total = source.total();
+    let Learned { status, is_file, content_type, received, requests, longest_gap, .. } = source.learned();
+    let first_byte = source.learned().first_byte.map(|at| at.saturating_duration_since(start));
+    if let Some(first_byte) = first_byte {
+        timeline.measure(FIRST_BYTE, first_byte.as_secs_f64());
+    }
     #[expect(clippy::cast_precision_loss, reason = "sizes stay exact below 2^53")]
-    timeline.measure(BYTES, bytes as f64);
+    timeline.measure(BYTES, received as f64);
     timeline.measure(REQUESTS, f64::from(requests));
-    timeline.measure(FIRST_BYTE, first_byte.as_secs_f64());
+    timeline.measure(LONGEST_STALL, longest_gap.as_secs_f64());
+    let first_byte = first_byte.unwrap_or_default();
+    let bytes = received;
     let fetched =
-        Fetched { status: 206, content_type, total, bytes, first_byte, throughput: None, sha256: None, media: looked? };
+        Fetched { status, is_file, content_type, total, bytes, first_byte, media: looked?, ..Fetched::default() };
     record_media(&fetched, timeline);
     Ok(fetched)
 }
 
-/// Why a server does not give the file: its status, and what the store's XML or the page says.
-pub(super) async fn refused(live: &mut Live, asked: Refused) -> Failure {
-    let status = live.reply.head.status.as_u16();
-    let mut body = Vec::new();
-    live.connection.allow(MAX_ERROR);
-    let reading = async {
-        while let Ok(Some(piece)) = live.connection.piece(&mut live.reply, body.len() as u64).await {
-            body.extend_from_slice(&piece);
-            if body.len() as u64 >= MAX_ERROR {
-                break;
-            }
-        }
-    };
-    // What there is by then is enough to say why.
-    let _ = tokio::time::timeout(ERROR_PATIENCE, reading).await;
-    let words = match xml_error(&body) {
-        Some((code, message)) => format!(": {code}: {message}"),
-        None if body.trim_ascii().is_empty() => String::new(),
-        None => format!(": `{}`", excerpt(body.trim_ascii_start(), 80)),
-    };
-    let detail = format!("expected status {} from {}, got {status}{words}", asked.expected(), place(&live.url));
-    Failure::new(status_reason(status), detail)
+/// Looks at the file's beginning, its index and its end.
+async fn look(source: &mut Ranged<'_>, terms: &Terms<'_>) -> Result<Option<Media>, Failure> {
+    if !source.begin().await? {
+        return Ok(None);
+    }
+    let media = if terms.inspect { Some(media::inspect(source).await?) } else { None };
+    source.check_end().await?;
+    Ok(media)
 }
 
 /// What the server calls the file.
@@ -244,6 +210,4 @@ fn no_copy(error: &std::io::Error) -> Failure {
     Failure::new(Reason::Agent, format!("cannot keep a copy for the decoder: {error}"))
 }
 
-const MAX_ERROR: u64 = 16 * 1024;
-const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 const DECODE_LIMIT: Duration = Duration::from_secs(30);

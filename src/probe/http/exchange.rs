@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
@@ -62,6 +62,14 @@ impl From<Broken> for Failure {
         match broken {
             Broken::Unsent(failure) | Broken::Unanswered(failure) | Broken::Failed(failure) => failure,
         }
+    }
+}
+
+impl Reply {
+    /// True when all of the answer has been read, as far as its length tells.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.body.is_end_stream()
     }
 }
 
@@ -201,9 +209,12 @@ async fn next_piece(
     Ok(None)
 }
 
-/// The announced length of an answer, if it is sane.
+/// The announced length of an answer, if it is sane. Chunks overrule it (RFC 9112 §6.3).
 #[must_use]
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 

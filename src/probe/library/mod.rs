@@ -7,11 +7,11 @@ pub mod run;
 pub mod shelf;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::ProbeType;
 use super::api::{Call, Connection};
 use super::attempt::Prober;
 use super::download::Mode;
@@ -20,6 +20,7 @@ use super::media::MediaRules;
 use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
 use super::pattern::JsonPath;
+use super::{Pace, ProbeType};
 use crate::base::duration::HumanDuration;
 use crate::base::many::Many;
 use crate::base::size::ByteSize;
@@ -127,6 +128,10 @@ impl Library {
 impl ProbeType for Library {
     fn kind() -> &'static Kind {
         &kind::KIND
+    }
+
+    fn pace() -> Pace {
+        Pace { every: Some(Duration::from_secs(10 * 60)), timeout: Some(Duration::from_secs(60)) }
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {

@@ -19,6 +19,7 @@ use crate::probe::api::caller::{Called, Caller, Manner};
 use crate::probe::api::extract::scalar;
 use crate::probe::api::template::Values;
 use crate::probe::attempt::{Attempted, Order, Prober, Running};
+use crate::probe::download::locate::address;
 use crate::probe::download::run::{STALL, media_breach, misnamed};
 use crate::probe::download::transfer::{self, Fetched, Terms};
 use crate::probe::net::shared::Shared;
@@ -71,8 +72,11 @@ impl LibraryProber {
         if let Some(name) = &name {
             timeline.fact(VIDEO, name);
         }
+        let at = |text: String, base: &Url| {
+            address(None, &mut Values::from([("url".to_owned(), text)]), Some(base)).map_err(told)
+        };
         let Some(item) = item else {
-            return base.join(&video.text(url).ok_or_else(nowhere)?).map_err(|_| nowhere());
+            return at(video.text(url).ok_or_else(nowhere)?, base);
         };
         let name = name.ok_or_else(|| {
             let place = id.as_ref().map_or_else(|| "$.id".to_owned(), ToString::to_string);
@@ -84,7 +88,7 @@ impl LibraryProber {
         let found = url.select(document).into_iter().find(|value| !value.is_null()).and_then(scalar);
         let found = found.filter(|text| !text.is_empty()).ok_or_else(nowhere)?;
         timeline.leave(called.answer.status.to_string());
-        called.url.join(&found).map_err(|_| nowhere())
+        at(found, &called.url)
     }
 
     async fn call(&self, call: &Call, values: &Values, order: &Order) -> Result<Called, Failure> {
