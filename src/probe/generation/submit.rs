@@ -131,8 +131,9 @@ impl Attempt<'_> {
 }
 
 /// A failure that says at which step it came.
-pub(super) fn told(step: &str, failure: Failure) -> Failure {
-    Failure { detail: format!("{step}: {}", failure.detail), ..failure }
+pub(super) fn told(step: &str, mut failure: Failure) -> Failure {
+    failure.detail = format!("{step}: {}", failure.detail);
+    failure
 }
 
 /// The longest that a submission may take, unless it says otherwise.
