@@ -60,6 +60,8 @@ impl Agent {
     ) -> Result<Self, MetricsError> {
         let metrics = Arc::new(Metrics::new(&crate::probe::kinds(), &[("version", env!("CARGO_PKG_VERSION"))])?);
         let results = Arc::new(Results::new(Arc::clone(&metrics), observer));
+        let lags = Arc::clone(&metrics);
+        desk.observe_lag(move |lag| lags.poll_lag(lag));
         let sink: Arc<dyn Sink> = Arc::<Results>::clone(&results);
         let scheduler = Scheduler::start(limits(&plan), clock.clone(), sink);
         let agent = Self { metrics, results, scheduler, desk, clock, plan: Mutex::new(plan) };

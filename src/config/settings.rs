@@ -11,9 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use super::labels::Labels;
-use super::listen::Listen;
 use super::region::Region;
 use crate::base::duration::HumanDuration;
+use crate::base::listen::Listen;
 use crate::base::parse::from_text;
 use crate::model::money::Amount;
 use crate::model::name::{Name, NameError, SurfaceRef};

@@ -311,7 +311,7 @@ mod tests {
         name: "x",
         about: "X.",
         phases: &["dial"],
-        measures: &[Measure { key: "size", about: "bytes" }],
+        measures: &[Measure::number("size", "bytes")],
         facts: &[Fact { key: "version", about: "version" }],
         series: &[],
         infos: &[],

@@ -118,6 +118,11 @@ impl Metrics {
         self.table().record(result);
     }
 
+    /// Counts how late an outstanding job was asked about.
+    pub fn poll_lag(&self, lag: Duration) {
+        self.agent.poll_lag.observe(lag.as_secs_f64());
+    }
+
     /// Makes these the jobs that are outstanding, in all probes.
     pub fn pending(&self, pending: &[Pending]) {
         self.table().pend(pending);

@@ -30,11 +30,12 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// How far it has come, in one line for people: `✓ submit  ▸ queue, position 4  · render  …  12s`.
+    /// How far it has come, in one line for people: `12.0s  ✓ submit  ▸ queue (position 4)  · render`. The age comes first, so
+    /// that it is seen where the line is cut.
     #[must_use]
     pub fn progress(&self) -> String {
         let here = self.stages.iter().position(|stage| *stage == self.stage).unwrap_or_default();
-        let mut out = String::new();
+        let mut out = shown(self.age);
         for (index, stage) in self.stages.iter().enumerate() {
             let glyph = match index.cmp(&here) {
                 std::cmp::Ordering::Less => '✓',
@@ -44,9 +45,9 @@ impl Pending {
             let place = self.position.filter(|_| index == here && *stage == "queue");
             let place = place.map(|place| format!(" (position {place})")).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = write!(out, "{glyph} {stage}{place}  ");
+            let _ = write!(out, "  {glyph} {stage}{place}");
         }
-        out + &shown(self.age)
+        out
     }
 }
 
@@ -134,6 +135,6 @@ mod tests {
             age: Duration::from_secs(12),
             position: Some(4.0),
         };
-        assert_eq!(pending.progress(), "✓ submit  ▸ queue (position 4)  · render  12.0s");
+        assert_eq!(pending.progress(), "12.0s  ✓ submit  ▸ queue (position 4)  · render");
     }
 }

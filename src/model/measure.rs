@@ -10,6 +10,49 @@ pub struct Measure {
     pub key: &'static str,
     /// What it is, with its unit.
     pub about: &'static str,
+    /// In which unit it is, for whoever shows it to people.
+    pub unit: Unit,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Nothing that has a unit: a status, a count, a flag.
+    Number,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSecond,
+    /// Unix seconds.
+    Moment,
+}
+
+impl Measure {
+    /// A number without a unit.
+    #[must_use]
+    pub const fn number(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Number }
+    }
+
+    /// A span in seconds.
+    #[must_use]
+    pub const fn seconds(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Seconds }
+    }
+
+    /// A size in bytes.
+    #[must_use]
+    pub const fn bytes(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Bytes }
+    }
+
+    /// A moment in Unix seconds.
+    #[must_use]
+    pub const fn moment(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Moment }
+    }
 }
 
 /// A text that a probe type can learn, by the key under which results carry it.

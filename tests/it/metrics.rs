@@ -38,7 +38,7 @@ static PARCEL: Kind = Kind {
     name: "parcel",
     about: "Sends a parcel.",
     phases: &["pack", "drive"],
-    measures: &[Measure { key: "weight", about: "grams" }, Measure { key: "spent", about: "money" }],
+    measures: &[Measure::number("weight", "grams"), Measure::number("spent", "money")],
     facts: &[Fact { key: "country", about: "country" }, Fact { key: "motif", about: "picture" }],
     series: &[
         phase(&PHASES, "phase", "pack"),

@@ -56,6 +56,8 @@ pub struct Called {
 pub struct Unanswered {
     /// Why.
     pub failure: Failure,
+    /// Whether there was a request at all: false when what answers gave makes none, so that to try again is no use.
+    pub made: bool,
     /// Whether the request may have reached the service.
     pub sent: bool,
 }
@@ -136,10 +138,13 @@ impl Caller {
     /// # Errors
     /// [`Unanswered`] when no whole answer came in time.
     pub async fn call(&self, call: &Call, values: &Values, manner: Manner<'_>) -> Result<Called, Unanswered> {
+        let blueprint = self.blueprint(call, values, manner.inherited, manner.reuse);
+        let blueprint = blueprint.map_err(|failure| Unanswered { failure, made: false, sent: false })?;
         let mut timeline = Timeline::start();
-        let limit = call.timeout.map_or(manner.limit, |own| own.get().min(manner.limit));
+        let limit = call.limit(manner.limit).min(manner.limit);
+        let max_body = call.max_body.unwrap_or(manner.max_body);
         // Boxed, so that a job that waits for its next poll does not hold room for it.
-        let answered = Box::pin(self.exchange(call, values, manner, &mut timeline));
+        let answered = Box::pin(self.exchange(&blueprint, max_body, manner.reuse, &mut timeline));
         let answered = tokio::time::timeout(limit, answered).await;
         let failure = match answered {
             Ok(Ok((answer, url))) => {
@@ -150,7 +155,7 @@ impl Caller {
             Ok(Err(failure)) => failure,
             Err(_) => timed_out(&timeline, limit),
         };
-        Err(Unanswered { failure, sent: timeline.has_entered(PROCESSING) })
+        Err(Unanswered { failure, made: true, sent: timeline.has_entered(PROCESSING) })
     }
 
     /// The request that a call asks for, with everything filled in.
@@ -242,18 +247,16 @@ impl Caller {
 
     async fn exchange(
         &self,
-        call: &Call,
-        values: &Values,
-        manner: Manner<'_>,
+        blueprint: &Blueprint,
+        limit: ByteSize,
+        reuse: bool,
         timeline: &mut Timeline,
     ) -> Result<(Answer, Url), Failure> {
-        let blueprint = self.blueprint(call, values, manner.inherited, manner.reuse)?;
-        let mut live = self.open(&blueprint, manner.reuse, timeline).await?;
+        let mut live = self.open(blueprint, reuse, timeline).await?;
         let coded = live.reply.head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
-        let limit = call.max_body.unwrap_or(manner.max_body);
         let body = Body::new(Coding::named(coded)?, limit, true)?;
         let whole = live.connection.receive(&mut live.reply, body, timeline).await?;
-        if manner.reuse && !live.redirected {
+        if reuse && !live.redirected {
             self.pool.keep(&live.url, live.connection);
         }
         Ok((Answer::new(live.reply.head, whole.bytes.into(), limit.0), live.url))

@@ -118,7 +118,9 @@ impl Rule {
     }
 
     fn each_text<'rule>(&'rule self, visit: &mut dyn FnMut(&'rule Text)) {
-        self.equals.iter().for_each(|wanted| wanted.each_text(visit));
+        if let Some(wanted) = &self.equals {
+            wanted.each_text(visit);
+        }
     }
 }
 

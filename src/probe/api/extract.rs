@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, LOCATION};
 use regex::bytes::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -56,6 +56,12 @@ impl Extract {
             Some(found) if found.len() > MAX_VALUE => Err(self.unusable(&format!("of {} bytes", found.len()))),
             found => Ok(found.filter(|found| !found.is_empty())),
         }
+    }
+
+    /// True for the header that says where something is, which may do so relative to where the answer came from.
+    #[must_use]
+    pub fn is_location(&self) -> bool {
+        self.from == Place::Header(LOCATION) && self.matches.is_none()
     }
 
     fn unusable(&self, what: &str) -> Failure {

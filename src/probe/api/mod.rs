@@ -11,6 +11,7 @@ pub mod pool;
 pub mod template;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -106,6 +107,12 @@ impl Call {
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
         self.accepted().iter().any(|range| range.contains(status))
+    }
+
+    /// How long it may take where `usual` is the limit unless it says otherwise.
+    #[must_use]
+    pub fn limit(&self, usual: Duration) -> Duration {
+        self.timeout.map_or(usual, HumanDuration::get)
     }
 
     /// The statuses that are fine.

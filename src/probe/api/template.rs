@@ -47,6 +47,13 @@ impl Template {
         Self { text: Text::plain(&format!("{{{name}}}")), parts: Box::new([Part::Place(name.into())]) }
     }
 
+    /// An address without places.
+    #[must_use]
+    pub fn literal(text: Text) -> Self {
+        let parts = Box::new([Part::Literal(text.expose().into())]);
+        Self { text, parts }
+    }
+
     /// The names of the places.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

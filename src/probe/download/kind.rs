@@ -1,6 +1,6 @@
 //! The tables of what a download learns, and the metrics made from it; generations and libraries share them.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, Unit};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
 
@@ -25,16 +25,17 @@ pub const LOCATE: &str = "locate";
 
 /// The measures of a transfer.
 pub const TRANSFER_MEASURES: [Measure; 7] = [
-    Measure { key: FIRST_BYTE, about: "From the start of the transfer to its first byte, in seconds." },
-    Measure { key: BYTES, about: "Bytes of the file that came." },
-    Measure { key: THROUGHPUT, about: "Bytes a second from the first byte to the last; absent with `mode: ranges`." },
-    Measure { key: LONGEST_STALL, about: "The longest time in which nothing came, in seconds." },
-    Measure { key: MEDIA_DURATION, about: "How long the video plays, in seconds, by the file's own index." },
+    Measure::seconds(FIRST_BYTE, "From the start of the transfer to its first byte, in seconds."),
+    Measure::bytes(BYTES, "Bytes of the file that came."),
     Measure {
-        key: URL_TIME_LEFT,
-        about: "How long the signed address still holds, in seconds; negative when it does not.",
+        key: THROUGHPUT,
+        about: "Bytes a second from the first byte to the last; absent with `mode: ranges`.",
+        unit: Unit::BytesPerSecond,
     },
-    Measure { key: REQUESTS, about: "Requests made with `mode: ranges`." },
+    Measure::seconds(LONGEST_STALL, "The longest time in which nothing came, in seconds."),
+    Measure::seconds(MEDIA_DURATION, "How long the video plays, in seconds, by the file's own index."),
+    Measure::seconds(URL_TIME_LEFT, "How long the signed address still holds, in seconds; negative when it does not."),
+    Measure::number(REQUESTS, "Requests made with `mode: ranges`."),
 ];
 
 /// The fact of a transfer.

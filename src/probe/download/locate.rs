@@ -11,7 +11,7 @@ use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::answer::Answer;
 use crate::probe::api::call_settings;
-use crate::probe::api::caller::{Called, Caller, Manner};
+use crate::probe::api::caller::{Caller, Manner};
 use crate::probe::api::extract::Extract;
 use crate::probe::api::template::{Template, Values, is_place_name};
 use crate::probe::pattern::Regexes;
@@ -80,13 +80,12 @@ pub async fn follow(
         };
         let call = locate.call().ok_or_else(|| Failure::new(Reason::Config, "a request of `from` lacks `url`"))?;
         let manner = Manner { inherited: inherited.as_ref(), ..Manner::alone(limit) };
-        let Called { answer, url, .. } =
-            caller.call(&call, &values, manner).await.map_err(|unanswered| told(unanswered.into()))?;
-        if !call.accepts(answer.status) {
-            return Err(told(answer.refusal(&call, &[])));
+        let reached = caller.call(&call, &values, manner).await.map_err(|unanswered| told(unanswered.into()))?;
+        if !call.accepts(reached.answer.status) {
+            return Err(told(reached.answer.refusal(&call, &[])));
         }
-        take(locate, &answer, regexes, &mut values).map_err(told)?;
-        base = Some(url);
+        take(locate, &reached.answer, regexes, &mut values).map_err(told)?;
+        base = Some(reached.url);
     }
     Ok((values, base))
 }

@@ -45,8 +45,8 @@ impl Budget {
     pub fn charge(&self, probe: &Name, desk: &Desk) -> Charge {
         let name = self.account.as_ref().unwrap_or(probe);
         let own = Account { name: format!("probe/{name}"), per_day: self.per_day.unwrap_or(Amount::MAX) };
-        let common = desk.common_account(&self.unit);
-        Charge { amount: self.per_run, unit: self.unit.clone(), accounts: [own].into_iter().chain(common).collect() }
+        let accounts = vec![own, desk.common_account(&self.unit)];
+        Charge { amount: self.per_run, unit: self.unit.clone(), accounts }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::run::GenerationProber;
 use crate::base::clock::Instant;
 use crate::base::duration::{HumanDuration, shown};
+use crate::model::money::Amount;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::call_settings;
@@ -84,6 +85,8 @@ impl GenerationProber {
 #[must_use]
 pub fn lost(missing: f64, patience: Duration, failure: &Failure) -> Failure {
     let patience = shown(patience);
+    // Without the dust of a subtraction.
+    let missing = Amount::from_units(missing).unwrap_or(Amount::MAX);
     Failure::new(
         Reason::CreditsLost,
         format!(

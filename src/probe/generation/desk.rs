@@ -4,12 +4,14 @@
 //! Outlives plans, so a reload does not disturb a job. Sends nothing: the attempt that sits here does.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OnceCell, watch};
 
 use super::kind::STAGES;
 use super::ledger::{Ledger, LedgerError, Memory};
+use super::webhook::receive::Receivers;
 use crate::base::bounded::printable;
 use crate::base::clock::Instant;
 use crate::model::job::{Account, Leftover, Pending, Ticket};
@@ -22,7 +24,12 @@ pub struct Desk {
     ledger: Arc<dyn Ledger>,
     state: Mutex<State>,
     recovered: OnceCell<()>,
+    lag: OnceLock<Box<LagObserver>>,
+    receivers: Receivers,
 }
+
+/// Is told how late a job was asked about.
+type LagObserver = dyn Fn(Duration) + Send + Sync;
 
 #[derive(Default)]
 struct State {
@@ -39,7 +46,8 @@ struct Entry {
     identity: Identity,
     since: Instant,
     job: String,
-    stage: &'static str,
+    /// None before there is anything to see.
+    stage: Option<&'static str>,
     position: Option<f64>,
     recall: watch::Sender<bool>,
     /// What would have to be taken over if its attempt went away without a word.
@@ -56,7 +64,31 @@ impl Desk {
     /// A desk whose jobs and money are written down in `ledger`.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>) -> Self {
-        Self { ledger, state: Mutex::default(), recovered: OnceCell::new() }
+        Self {
+            ledger,
+            state: Mutex::default(),
+            recovered: OnceCell::new(),
+            lag: OnceLock::new(),
+            receivers: Receivers::default(),
+        }
+    }
+
+    /// Tells `observer` from now on how late jobs are asked about. The first observer stays.
+    pub fn observe_lag(&self, observer: impl Fn(Duration) + Send + Sync + 'static) {
+        let _ = self.lag.set(Box::new(observer));
+    }
+
+    /// Where services call back.
+    #[must_use]
+    pub const fn receivers(&self) -> &Receivers {
+        &self.receivers
+    }
+
+    /// Notes how late a job was asked about.
+    pub(super) fn asked_late_by(&self, lag: Duration) {
+        if let Some(observer) = self.lag.get() {
+            observer(lag);
+        }
     }
 
     /// Where money and jobs are written down.
@@ -70,26 +102,29 @@ impl Desk {
         self.lock().limits = limits;
     }
 
-    /// The account that all probes share in `unit`, if there is a limit.
+    /// The account that all probes share in `unit`. It is kept without a limit too, so that one that comes later knows what
+    /// was spent before.
     #[must_use]
-    pub fn common_account(&self, unit: &str) -> Option<Account> {
-        let per_day = *self.lock().limits.get(unit)?;
-        Some(Account { name: COMMON.to_owned(), per_day })
+    pub fn common_account(&self, unit: &str) -> Account {
+        let per_day = self.lock().limits.get(unit).copied().unwrap_or(Amount::MAX);
+        Account { name: COMMON.to_owned(), per_day }
     }
 
     /// All outstanding jobs as they are seen now.
     #[must_use]
     pub fn pending(&self) -> Vec<Pending> {
         let state = self.lock();
-        let seen = |entry: &Entry| Pending {
-            identity: entry.identity.clone(),
-            job: entry.job.clone(),
-            stages: &STAGES,
-            stage: entry.stage,
-            age: entry.since.elapsed(),
-            position: entry.position,
+        let seen = |entry: &Entry| {
+            Some(Pending {
+                identity: entry.identity.clone(),
+                job: entry.job.clone(),
+                stages: &STAGES,
+                stage: entry.stage?,
+                age: entry.since.elapsed(),
+                position: entry.position,
+            })
         };
-        state.seats.values().map(seen).collect()
+        state.seats.values().filter_map(seen).collect()
     }
 
     /// Recalls the jobs of all probes but these.
@@ -108,9 +143,10 @@ impl Desk {
         }
     }
 
-    /// A seat for a job that begins now, or that began so long ago as `since` says; `None` once the desk is closed.
+    /// A seat for a job that begins now, or that began as long ago as `since` says; `None` once the desk is closed. The job is
+    /// seen from its first [`Seat::report`] on.
     #[must_use]
-    pub fn sit(self: &Arc<Self>, identity: &Identity, stage: &'static str, since: Instant) -> Option<Seat> {
+    pub fn sit(self: &Arc<Self>, identity: &Identity, since: Instant) -> Option<Seat> {
         let mut state = self.lock();
         if state.closed {
             return None;
@@ -119,9 +155,10 @@ impl Desk {
         let key = state.last;
         let (recall, recalled) = watch::channel(false);
         let identity = identity.clone();
-        state
-            .seats
-            .insert(key, Entry { identity, since, job: String::new(), stage, position: None, recall, leftover: None });
+        state.seats.insert(
+            key,
+            Entry { identity, since, job: String::new(), stage: None, position: None, recall, leftover: None },
+        );
         Some(Seat { desk: Arc::clone(self), key, recalled })
     }
 
@@ -183,7 +220,7 @@ impl Seat {
     /// Says where the job stands.
     pub fn report(&self, stage: &'static str, position: Option<f64>) {
         self.change(|entry| {
-            entry.stage = stage;
+            entry.stage = Some(stage);
             entry.position = position;
         });
     }
@@ -246,8 +283,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_job_is_seen_while_it_is_outstanding() {
         let desk = Arc::new(Desk::default());
-        let seat = desk.sit(&identity("a"), "submit", Instant::now()).unwrap();
-        tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
+        assert!(desk.pending().is_empty(), "nothing is submitted yet");
+        tokio::time::advance(Duration::from_secs(5)).await;
         seat.report("queue", Some(3.0));
         let pending = desk.pending();
         assert_eq!((pending[0].stage, pending[0].position, pending[0].age.as_secs()), ("queue", Some(3.0), 5));
@@ -258,12 +296,12 @@ mod tests {
     #[tokio::test]
     async fn a_job_whose_attempt_went_away_can_be_taken_over_once() {
         let desk = Arc::new(Desk::default());
-        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
         seat.remember("j1", leftover("a"));
         drop(seat);
         assert_eq!(desk.leftover(&"a".parse().unwrap()), Some(leftover("a")));
         assert_eq!(desk.leftover(&"a".parse().unwrap()), None);
-        let seat = desk.sit(&identity("a"), "queue", Instant::now()).unwrap();
+        let seat = desk.sit(&identity("a"), Instant::now()).unwrap();
         seat.remember("j1", leftover("a"));
         assert_eq!(seat.settle(), Some(Ticket(7)));
         drop(seat);
@@ -273,15 +311,14 @@ mod tests {
     #[tokio::test]
     async fn removal_recalls_some_and_closing_all() {
         let desk = Arc::new(Desk::default());
-        let (a, b) =
-            (desk.sit(&identity("a"), "queue", Instant::now()), desk.sit(&identity("b"), "queue", Instant::now()));
+        let (a, b) = (desk.sit(&identity("a"), Instant::now()), desk.sit(&identity("b"), Instant::now()));
         let (a, b) = (a.unwrap(), b.unwrap());
         desk.keep_only(&HashSet::from([&"a".parse().unwrap()]));
         b.recalled().await;
         assert!(!a.is_recalled());
         desk.close();
         a.recalled().await;
-        assert!(desk.sit(&identity("a"), "queue", Instant::now()).is_none());
+        assert!(desk.sit(&identity("a"), Instant::now()).is_none());
     }
 
     #[test]

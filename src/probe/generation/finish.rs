@@ -74,16 +74,16 @@ impl Attempt<'_> {
         Ok(warning)
     }
 
-    /// What must hold of the last answer.
+    /// What must hold of the last answer, and what it must not say.
     fn guard(&self, answer: &Answer) -> Result<(), Failure> {
         let Generation { succeeded_if, error_text, .. } = &*self.prober.settings;
+        if let Some(failure) = self.prober.classified(answer) {
+            return Err(failure);
+        }
         let null = Value::Null;
         let document = answer.json().unwrap_or(&null);
         for rule in succeeded_if.iter() {
             let Some(breach) = json_breach(rule, document, &self.prober.shared.regexes) else { continue };
-            if let Some(failure) = self.prober.classified(answer) {
-                return Err(failure);
-            }
             let is_missing = !rule.absent && rule.path.select(document).iter().all(|value| value.is_null());
             let reason = if is_missing { Reason::NoOutput } else { Reason::JobFailed };
             let words = answer.words(error_text).map(|words| format!(": {words}")).unwrap_or_default();
@@ -112,9 +112,6 @@ impl Attempt<'_> {
                 let texts: Vec<_> =
                     texts.filter(|text| !text.is_empty()).take(if result.all { MAX_VIDEOS } else { 1 }).collect();
                 if texts.is_empty() {
-                    if let Some(failure) = self.prober.classified(&answer) {
-                        return Err(failure);
-                    }
                     let words = answer.words(&self.prober.settings.error_text);
                     let words = words.map(|words| format!(": {words}")).unwrap_or_default();
                     return Err(no_output(&format!("expected a video at {path}, there is none{words}")));
@@ -149,7 +146,7 @@ impl Attempt<'_> {
     async fn ask_for_result(&mut self, result: &ResultCall) -> Result<Answer, Failure> {
         let Some(call) = result.call() else { return Err(no_output("`result` lacks `url`")) };
         for attempt in 1.. {
-            let limit = (self.deadline - Instant::now()).min(RESULT_LIMIT);
+            let limit = call.limit(RESULT_LIMIT).min(self.deadline - Instant::now());
             let manner = Manner { max_body: RESULT_BODY, reuse: true, ..self.prober.manner(limit) };
             let called = self.prober.caller.call(&call, &self.values, manner).await;
             let failure = match called {
@@ -167,6 +164,7 @@ impl Attempt<'_> {
                     }
                     failure
                 }
+                Err(unanswered) if !unanswered.made => return Err(told("result", unanswered.failure)),
                 Err(unanswered) => told("result", unanswered.failure),
             };
             self.counts.poll_failures += 1;

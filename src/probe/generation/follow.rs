@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::called::called;
 use super::kind::{QUEUE, RENDER};
 use super::run::{Attempt, Trouble, stopping};
 use super::state::{Known, Reading, Unknown};
@@ -37,6 +38,7 @@ impl Attempt<'_> {
             {
                 return Ok(answer);
             }
+            self.report();
         }
         let mut streak = Streak::default();
         if let Some(answer) = self.follow_stream(&mut streak).await? {
@@ -44,9 +46,15 @@ impl Attempt<'_> {
         }
         let job = self.values.values().next().cloned().unwrap_or_default();
         for number in 0.. {
-            let pause = self.prober.settings.poll.wait(&job, number, streak.hint.take());
-            self.pause(pause, &streak).await?;
-            if let Some(answer) = self.ask(&mut streak).await? {
+            let usual = self.prober.settings.poll.wait(&job, number, streak.hint.take());
+            // Of a job that was taken over nothing is known, and there may be little time left for it.
+            let pause = if number == 0 && self.taken_over.is_some() { Duration::ZERO } else { usual };
+            let told = self.pause(pause, &mut streak).await?;
+            let answer = match told {
+                Some(answer) => Some(answer),
+                None => self.ask(&mut streak).await?,
+            };
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
         }
@@ -54,23 +62,33 @@ impl Attempt<'_> {
         Err(Trouble::open(Failure::new(Reason::Agent, "asked too often")))
     }
 
-    /// Waits for the next question, unless the time is over before or the job is to be given up.
-    async fn pause(&mut self, pause: Duration, streak: &Streak) -> Result<(), Trouble> {
+    /// Waits for the next question, unless the time is over before or the job is to be given up. A callback ends the wait:
+    /// with the answer, if that says that the job came to a good end.
+    async fn pause(&mut self, pause: Duration, streak: &mut Streak) -> Result<Option<Answer>, Trouble> {
         let next = Instant::now() + pause;
         let end = self.end();
-        tokio::select! {
+        let callback = tokio::select! {
             biased;
             () = self.seat.recalled() => return Err(Trouble::open(stopping("the job is given up"))),
-            () = tokio::time::sleep_until(next.min(end)) => {}
+            callback = called(&mut self.line) => Some(callback),
+            () = tokio::time::sleep_until(next.min(end)) => None,
+        };
+        let now = Instant::now();
+        if now >= end {
+            return Err(Trouble::open(self.expired(streak)));
         }
-        if Instant::now() < end { Ok(()) } else { Err(Trouble::open(self.expired(streak))) }
+        if let Some(callback) = callback {
+            return self.take_callback(callback, streak).await;
+        }
+        self.prober.desk().asked_late_by(now.saturating_duration_since(next));
+        Ok(None)
     }
 
     /// Asks once; the answer, if it says that the job came to a good end.
     async fn ask(&mut self, streak: &mut Streak) -> Result<Option<Answer>, Trouble> {
         self.counts.polls += 1;
         let prober = self.prober;
-        let limit = (self.end() - Instant::now()).clamp(Duration::from_millis(1), ASK_LIMIT);
+        let limit = (self.end() - Instant::now()).clamp(Duration::from_millis(1), prober.poll.limit(ASK_LIMIT));
         let max_body = if prober.settings.answers_with_media() { MEDIA_ANSWER } else { crate::probe::api::MAX_ANSWER };
         let manner = Manner { reuse: true, max_body, ..prober.manner(limit) };
         let called = tokio::select! {
@@ -80,6 +98,8 @@ impl Attempt<'_> {
         };
         let answer = match called {
             Ok(called) => called.answer,
+            // What the submission's answer gave will not get better.
+            Err(unanswered) if !unanswered.made => return Err(Trouble::open(told("poll", unanswered.failure))),
             Err(unanswered) => {
                 self.bad(streak, told("poll", unanswered.failure), None)?;
                 return Ok(None);
@@ -102,7 +122,13 @@ impl Attempt<'_> {
         (streak.count, streak.definite, streak.last) = (0, 0, None);
         self.note_position(&answer);
         match self.prober.settings.state.read(&answer) {
-            Reading::Known(known) => self.enter(known, answer),
+            Reading::Known(known) => {
+                let answer = self.enter(known, answer)?;
+                if answer.is_none() {
+                    self.report();
+                }
+                Ok(answer)
+            }
             Reading::Unknown(state) => {
                 self.counts.unknown_states += 1;
                 if self.prober.settings.state.unknown == Unknown::Failed {
@@ -113,6 +139,7 @@ impl Attempt<'_> {
                     self.timeline.note("unknown state", format!("`{state}`: taken for one of waiting"));
                     streak.unknown = Some(state);
                 }
+                self.report();
                 Ok(None)
             }
         }
@@ -141,7 +168,6 @@ impl Attempt<'_> {
                 return Err(Trouble::over(self.failed(known, &answer)));
             }
         }
-        self.seat.report(self.stage(), self.position);
         Ok(None)
     }
 
@@ -202,11 +228,9 @@ impl Attempt<'_> {
 
     fn queue_deadline(&self) -> Option<Instant> {
         let limit = self.prober.settings.queue_deadline?.get();
-        let submitted =
-            self.timeline.started() + self.timeline.findings().phase(super::kind::SUBMIT).unwrap_or_default();
-        let submitted = self.taken_over.and_then(|age| submitted.checked_sub(age)).unwrap_or(submitted);
+        let accepted = self.since + self.timeline.findings().phase(super::kind::SUBMIT).unwrap_or_default();
         // A job that was taken over is asked about once, however late it is.
-        Some((submitted + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)))
+        Some((accepted + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)))
     }
 
     pub(super) fn stage(&self) -> &'static str {
@@ -215,7 +239,6 @@ impl Attempt<'_> {
 
     /// What it means that the time is over.
     pub(super) fn expired(&self, streak: &Streak) -> Failure {
-        let place = self.position.map(|position| format!(", at position {position}")).unwrap_or_default();
         if streak.count >= SURE
             && let Some(last) = &streak.last
         {
@@ -226,6 +249,8 @@ impl Attempt<'_> {
             return Failure { detail, ..last.clone() };
         }
         let (stage, since) = self.timeline.current().unwrap_or((QUEUE, Duration::ZERO));
+        let place = self.position.filter(|_| stage == QUEUE);
+        let place = place.map(|position| format!(", at position {position}")).unwrap_or_default();
         let is_queue = self.prober.settings.queue_deadline.filter(|_| stage == QUEUE && Instant::now() < self.deadline);
         if let Some(limit) = is_queue {
             return Failure::new(Reason::QueueStuck, format!("still queued after {limit}{place}"));
@@ -242,8 +267,13 @@ impl Attempt<'_> {
         let found = found.and_then(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()));
         if let Some(position) = found.filter(|position| position.is_finite()) {
             self.position = Some(position);
-            self.seat.report(self.stage(), Some(position));
         }
+    }
+
+    /// Lets the desk know where the job stands. What is being worked on has no place in the queue.
+    fn report(&self) {
+        let stage = self.stage();
+        self.seat.report(stage, self.position.filter(|_| stage == QUEUE));
     }
 
     fn queue_words(&self) -> String {
@@ -251,7 +281,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The longest that one question may take.
+/// The longest that one question may take, unless it says otherwise.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// Room for a video in the answer that says that it is done.
 const MEDIA_ANSWER: crate::base::size::ByteSize = crate::base::size::ByteSize(64 << 20);

@@ -11,7 +11,9 @@ pub mod marks;
 pub mod pace;
 pub mod run;
 pub mod state;
+pub mod webhook;
 
+mod called;
 mod finish;
 mod follow;
 mod stream;
@@ -29,6 +31,7 @@ use self::credits::Credits;
 use self::marks::Marks;
 use self::pace::Poll;
 use self::state::State;
+use self::webhook::{Verify, Webhook};
 use super::api::classify::{self, Rule};
 use super::api::extract::Extract;
 use super::api::template::{Template, is_place_name};
@@ -66,6 +69,8 @@ pub struct Generation {
     pub job: BTreeMap<String, Extract>,
     /// How the job is followed.
     pub poll: Poll,
+    /// How the service tells that the job has ended, where it can.
+    pub webhook: Option<Webhook>,
     /// How an answer tells where the job stands.
     pub state: State,
     /// Where an answer tells the job's place in the queue.
@@ -246,9 +251,15 @@ impl Generation {
         }
         let stream = self.poll.stream.iter().map(|url| ("poll", Call { url: url.clone(), ..self.submit.clone() }));
         for (key, call) in self.calls().chain(stream) {
-            let known = |place: &str| key != "submit" && self.job.contains_key(place);
+            let known = |place: &str| match key {
+                "submit" => place == WEBHOOK_URL && self.webhook.is_some(),
+                _ => self.job.contains_key(place),
+            };
             for place in call.url.places().filter(|place| !known(place)) {
-                let hint = if key == "submit" { "the first request can use none" } else { "add it to `job`" };
+                let hint = match key {
+                    "submit" => "the first request knows `{webhook_url}` alone, with `webhook`",
+                    _ => "add it to `job`",
+                };
                 found.push((key, format!("`{{{place}}}` in its address is not known; {hint}")));
             }
         }
@@ -260,6 +271,11 @@ impl Generation {
     fn scrubber(&self) -> Scrubber {
         let mut scrubber = Scrubber::default();
         self.calls().for_each(|(_, call)| call.hide(&mut scrubber));
+        if let Some(Verify::StandardWebhooks(secret)) =
+            self.webhook.as_ref().and_then(|webhook| webhook.verify.as_ref())
+        {
+            scrubber.hide_secret(secret);
+        }
         classify::each_text(&self.classify, &mut |text| scrubber.hide_text(text));
         scrubber
     }
@@ -282,6 +298,7 @@ impl ProbeType for Generation {
         found.extend(self.poll.conflict().map(|message| ("poll", message)));
         let rules = self.classify.iter().filter_map(Rule::conflict);
         found.extend(rules.map(|message| ("classify", message.to_owned())));
+        found.extend(self.webhook.as_ref().and_then(Webhook::conflict).map(|message| ("webhook", message)));
         found.extend(self.budget.as_ref().and_then(Budget::conflict).map(|message| ("budget", message.to_owned())));
         if self.credits.as_ref().is_some_and(|credits| credits.url.is_none()) {
             found.push(("credits", "`credits` lacks `url`".to_owned()));
@@ -315,6 +332,9 @@ impl ProbeType for Generation {
         Arc::new(run::GenerationProber::new(Arc::clone(self), shared))
     }
 }
+
+/// The place for where the service is to call.
+const WEBHOOK_URL: &str = "webhook_url";
 
 /// The address of a job's answer, where the settings give none.
 fn place_of(name: &str) -> Template {

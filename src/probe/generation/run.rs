@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::credits::lost;
 use super::desk::{Desk, Seat};
 use super::kind::{
-    BALANCE, CREDITS_LOST, JOB, KIND, POLL_FAILURES, POLLS, POSITION, QUEUE, RENDER, SPENT, STAGES, SUBMIT, TOTAL,
+    BALANCE, CREDITS_LOST, JOB, KIND, POLL_FAILURES, POLLS, POSITION, QUEUE, RENDER, SPENT, STAGES, TOTAL,
     UNKNOWN_STATES,
 };
 use super::marks::Spans;
+use super::webhook::receive::Line;
 use super::{Generation, Warn};
 use crate::base::clock::Instant;
 use crate::base::duration::{HumanDuration, shown};
@@ -36,6 +37,8 @@ pub struct GenerationProber {
     pub(super) shared: Arc<Shared>,
     /// The question about a job's state.
     pub(super) poll: Call,
+    /// The keys of those who sign callbacks, and since when they are known.
+    pub(super) keys: tokio::sync::Mutex<Option<(Instant, Vec<Vec<u8>>)>>,
     scrubber: Scrubber,
 }
 
@@ -45,7 +48,11 @@ pub(super) struct Attempt<'run> {
     pub(super) order: &'run Order,
     pub(super) timeline: &'run mut Timeline,
     pub(super) seat: Seat,
-    /// When the job must be done.
+    /// Where the service calls when the job has ended.
+    pub(super) line: Option<Line>,
+    /// When the job was submitted.
+    pub(super) since: Instant,
+    /// When it must be done.
     pub(super) deadline: Instant,
     /// What the answer to the submission gave.
     pub(super) values: Values,
@@ -102,6 +109,7 @@ impl GenerationProber {
             caller: Caller::new(&settings.connection(), Some(&settings.submit), shared),
             shared: Arc::clone(shared),
             poll,
+            keys: tokio::sync::Mutex::default(),
             scrubber: settings.scrubber(),
             settings,
         }
@@ -182,13 +190,14 @@ impl GenerationProber {
             Duration::try_from(age).unwrap_or(Duration::ZERO)
         });
         let since = age.and_then(|age| start.checked_sub(age)).unwrap_or(start);
-        let stage = if leftover.is_some() { QUEUE } else { SUBMIT };
-        let seat = self.desk().sit(&order.identity, stage, since).ok_or_else(|| stopping("no job is begun"))?;
+        let seat = self.desk().sit(&order.identity, since).ok_or_else(|| stopping("no job is begun"))?;
         let mut attempt = Attempt {
             prober: self,
             order,
             timeline,
             seat,
+            line: None,
+            since,
             // A job that was taken over is asked about at least once, however late it is.
             deadline: (since + order.timeout).max(start + LAST_LOOK.min(order.timeout)),
             values: Values::new(),
@@ -246,21 +255,30 @@ impl Attempt<'_> {
     fn take_over(&mut self, leftover: Leftover) {
         let at = leftover.opened_at;
         self.timeline.note("taken over", format!("a job that was submitted at {at}, by an agent that ended since"));
-        self.values = leftover.values.iter().flatten().cloned().collect();
+        self.values = leftover.values.into_iter().flatten().collect();
         self.ticket = Some(leftover.ticket);
         self.accepted = true;
         self.remember(leftover.opened_at);
+        self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
     }
 
     /// Lets the desk know what it takes to follow the job, should this attempt go away.
     pub(super) fn remember(&mut self, opened_at: crate::base::clock::Timestamp) {
         let Some(ticket) = self.ticket else { return };
-        let values: Vec<_> = self.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let job = self.values.get("id").or_else(|| self.values.values().next()).cloned().unwrap_or_default();
+        let values = self.kept();
+        let job = self.values.get("id").or_else(|| values.first().map(|(_, value)| value)).cloned().unwrap_or_default();
+        // It may be an address, whose query carries a token.
+        let job = job.split('?').next().unwrap_or_default().to_owned();
         self.timeline.fact(JOB, &job);
         let probe = self.order.identity.probe.clone();
         self.seat.remember(&job, Leftover { ticket, probe, opened_at, values: Some(values) });
+    }
+
+    /// What it takes to follow the job, by name. Where the service calls is of no use to another agent.
+    pub(super) fn kept(&self) -> Vec<(String, String)> {
+        let values = self.values.iter().filter(|(name, _)| *name != super::WEBHOOK_URL);
+        values.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// Cancels what may still run, forgets the job, and puts down what was learned.
@@ -336,7 +354,7 @@ impl Attempt<'_> {
             }
         }
         if self.taken_over.is_none() {
-            self.timeline.measure(TOTAL, self.timeline.elapsed().as_secs_f64());
+            self.timeline.measure(TOTAL, self.since.elapsed().as_secs_f64());
         }
         if let Some(position) = self.position {
             self.timeline.measure(POSITION, position);

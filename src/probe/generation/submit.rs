@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::kind::{QUEUE, SUBMIT};
 use super::run::{Attempt, Trouble, stopping, unkept};
 use super::state::Known;
@@ -32,13 +34,19 @@ impl Attempt<'_> {
             self.refund = true;
             return Err(Trouble::over(stopping("no job is submitted")));
         }
+        self.open_line().await.map_err(|failure| {
+            self.refund = true;
+            Trouble::over(failure)
+        })?;
+        self.seat.report(SUBMIT, None);
+        self.since = Instant::now();
         self.timeline.enter(SUBMIT);
         let call = &self.prober.settings.submit;
-        let limit = (self.deadline - Instant::now()).min(SUBMIT_LIMIT);
+        let limit = call.limit(SUBMIT_LIMIT).min(self.deadline - Instant::now());
         let called = self.prober.caller.call(call, &self.values, self.prober.manner(limit)).await;
         let called = match called {
             Ok(called) => called,
-            Err(Unanswered { failure, sent }) => {
+            Err(Unanswered { failure, sent, .. }) => {
                 self.refund = !sent;
                 let detail = if sent { "; whether a job was started cannot be told" } else { "" };
                 return Err(Trouble::over(Failure {
@@ -56,11 +64,12 @@ impl Attempt<'_> {
             return Err(Trouble::over(told("submit", failure)));
         }
         self.timeline.leave(format!("{} ({})", answer.status, called.phases));
-        self.take(&answer)?;
+        self.take(&answer, &called.url)?;
         self.accepted = true;
         self.remember(at);
         self.write_down().await;
         self.last_queued = Instant::now();
+        self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
         let state = self.prober.settings.state.read_submission(&answer);
         Ok(Submitted { answer, state })
@@ -91,14 +100,16 @@ impl Attempt<'_> {
     }
 
     /// Takes out of the answer what later requests need.
-    fn take(&mut self, answer: &Answer) -> Result<(), Trouble> {
+    fn take(&mut self, answer: &Answer, from: &Url) -> Result<(), Trouble> {
         for (name, extract) in &self.prober.settings.job {
             let value = extract.value(answer, &self.prober.shared.regexes).map_err(Trouble::over)?;
             if let Some(value) = value {
-                self.values.insert(name.clone(), value);
+                // A location may be relative (RFC 9110 §10.2.2).
+                let absolute = extract.is_location().then(|| from.join(&value).ok()).flatten();
+                self.values.insert(name.clone(), absolute.map_or(value, String::from));
             }
         }
-        if self.values.is_empty() && !self.prober.settings.job.is_empty() {
+        if self.kept().is_empty() && !self.prober.settings.job.is_empty() {
             let names: Vec<_> = self.prober.settings.job.keys().map(String::as_str).collect();
             let got = answer.words(&[]).or_else(|| answer.json().map(|json| printable(&json.to_string(), 80)));
             let got = got.map(|got| format!(": {got}")).unwrap_or_default();
@@ -112,8 +123,7 @@ impl Attempt<'_> {
     /// same; it is only lost if the agent ends before it does.
     async fn write_down(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let values = self.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        if let Err(error) = self.prober.desk().ledger().accepted(ticket, values).await {
+        if let Err(error) = self.prober.desk().ledger().accepted(ticket, self.kept()).await {
             let probe = &self.order.identity.probe;
             tracing::warn!(%probe, %error, "the job cannot be written down; it would be lost in a restart");
         }
@@ -121,8 +131,9 @@ impl Attempt<'_> {
 }
 
 /// A failure that says at which step it came.
-pub(super) fn told(step: &str, failure: Failure) -> Failure {
-    Failure { detail: format!("{step}: {}", failure.detail), ..failure }
+pub(super) fn told(step: &str, mut failure: Failure) -> Failure {
+    failure.detail = format!("{step}: {}", failure.detail);
+    failure
 }
 
 /// The longest that a submission may take, unless it says otherwise.

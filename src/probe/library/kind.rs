@@ -24,9 +24,9 @@ pub static KIND: Kind = Kind {
     about: "Saved videos, listed through the API; an old one is opened by a fresh address and checked to be playable.",
     phases: &[LIST, ITEM, net::RESOLVE, net::CONNECT, net::TLS, PROCESSING, TRANSFER],
     measures: &[
-        Measure { key: ITEMS, about: "Videos that the library lists." },
-        Measure { key: NEWEST, about: "Age of the newest, in seconds." },
-        Measure { key: OLDEST, about: "Age of the oldest, in seconds." },
+        Measure::number(ITEMS, "Videos that the library lists."),
+        Measure::seconds(NEWEST, "Age of the newest, in seconds."),
+        Measure::seconds(OLDEST, "Age of the oldest, in seconds."),
         TRANSFER_MEASURES[0],
         TRANSFER_MEASURES[1],
         TRANSFER_MEASURES[2],

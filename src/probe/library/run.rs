@@ -68,7 +68,7 @@ impl LibraryProber {
     ) -> Result<Url, Failure> {
         let Library { id, item, url, .. } = &*self.settings;
         let nowhere = || Failure::new(Reason::NoOutput, format!("a saved video is listed without an address at {url}"));
-        let name = video.text(id);
+        let name = video.name(id.as_ref());
         if let Some(name) = &name {
             timeline.fact(VIDEO, name);
         }
@@ -78,8 +78,10 @@ impl LibraryProber {
         let Some(item) = item else {
             return at(video.text(url).ok_or_else(nowhere)?, base);
         };
-        let name = name
-            .ok_or_else(|| Failure::new(Reason::NoOutput, format!("a saved video is listed without a name at {id}")))?;
+        let name = name.ok_or_else(|| {
+            let place = id.as_ref().map_or_else(|| "$.id".to_owned(), ToString::to_string);
+            Failure::new(Reason::NoOutput, format!("a saved video is listed without a name at {place}"))
+        })?;
         timeline.enter(ITEM);
         let called = self.call(item, &Values::from([("id".to_owned(), name)]), order).await.map_err(told)?;
         let document = called.answer.document()?;

@@ -10,6 +10,7 @@ use crate::base::duration::shown;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 use crate::probe::api::extract::{moment, scalar};
+use crate::probe::pattern::JsonPath;
 
 /// What the list says.
 pub struct Shelf<'list> {
@@ -95,12 +96,24 @@ impl<'list> Shelf<'list> {
 }
 
 impl Video<'_> {
+    /// What the library calls it, by `path` or else by its `id`.
+    #[must_use]
+    pub fn name(&self, path: Option<&JsonPath>) -> Option<String> {
+        match path {
+            Some(path) => self.text(path),
+            None => self.entry.get("id").and_then(usable),
+        }
+    }
+
     /// The text that `path` selects in it.
     #[must_use]
-    pub fn text(&self, path: &crate::probe::pattern::JsonPath) -> Option<String> {
-        let value = path.select(self.entry).into_iter().find(|value| !value.is_null())?;
-        scalar(value).filter(|text| !text.is_empty() && text.len() <= MAX_TEXT)
+    pub fn text(&self, path: &JsonPath) -> Option<String> {
+        path.select(self.entry).into_iter().find(|value| !value.is_null()).and_then(usable)
     }
+}
+
+fn usable(value: &Value) -> Option<String> {
+    scalar(value).filter(|text| !text.is_empty() && text.len() <= MAX_TEXT)
 }
 
 const MAX_ENTRIES: usize = 10_000;

@@ -8,6 +8,7 @@
 
 mod bits;
 pub mod decode;
+mod ebml;
 mod gif;
 mod jpeg;
 mod matroska;
@@ -157,26 +158,33 @@ impl Media {
     /// One line for people: `mp4, h264 1280x720, 5.0s, no audio`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let mut out = self.container.to_string();
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { container, width, height, .. } = self;
+        let is_picture = container.is_picture();
         match &self.video {
-            Some(_) if self.container.is_picture() => out += &format!(" {}x{}", self.width, self.height),
-            Some(video) => out += &format!(", {} {}x{}", video.codec, self.width, self.height),
-            None => out += ", no video",
+            Some(_) if is_picture => write!(out, "{container} {width}x{height}")?,
+            Some(video) => write!(out, "{container}, {} {width}x{height}", video.codec)?,
+            None => write!(out, "{container}, no video")?,
         }
         match self.duration {
-            Some(duration) => out += &format!(", {:.1}s", duration.as_secs_f64()),
-            None if self.container.is_picture() => {}
-            None => out += ", length unknown",
+            Some(duration) => write!(out, ", {:.1}s", duration.as_secs_f64())?,
+            None if is_picture => {}
+            None => out.write_str(", length unknown")?,
         }
         match &self.audio {
-            Some(audio) => out += &format!(", {} audio", audio.codec),
-            None if self.container.is_picture() => {}
-            None => out += ", no audio",
+            Some(audio) => write!(out, ", {} audio", audio.codec)?,
+            None if is_picture => {}
+            None => out.write_str(", no audio")?,
         }
-        if let Some(unseen) = &self.unseen {
-            out += &format!(" (not looked at: {unseen})");
+        match &self.unseen {
+            Some(unseen) => write!(out, " (not looked at: {unseen})"),
+            None => Ok(()),
         }
-        out
     }
 }
 

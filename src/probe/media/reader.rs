@@ -16,15 +16,28 @@ pub(super) struct Reader<'s, S> {
     held: Bytes,
     /// Where the file ends, once a read came up short; a source may announce it earlier.
     short: Option<u64>,
+    /// Where the last read ended.
+    seen: u64,
     /// How much a small read takes at once.
     ahead: usize,
     reads: u32,
     bytes: u64,
+    allowed: u64,
 }
 
 impl<'s, S: Source> Reader<'s, S> {
     pub(super) fn new(source: &'s mut S) -> Self {
-        Self { source, start: 0, held: Bytes::new(), short: None, ahead: AHEAD, reads: 0, bytes: 0 }
+        Self {
+            source,
+            start: 0,
+            held: Bytes::new(),
+            short: None,
+            seen: 0,
+            ahead: AHEAD,
+            reads: 0,
+            bytes: 0,
+            allowed: MAX_BYTES,
+        }
     }
 
     /// The file's length, as far as it is known by now.
@@ -35,7 +48,7 @@ impl<'s, S: Source> Reader<'s, S> {
 
     /// True once a walk should come to its end: it has cost what one check may cost.
     pub(super) fn is_spent(&self) -> bool {
-        self.reads >= MAX_READS || self.bytes >= MAX_BYTES
+        self.reads >= MAX_READS || self.bytes >= self.allowed
     }
 
     /// From now on small reads follow each other closely: take more at once.
@@ -43,8 +56,14 @@ impl<'s, S: Source> Reader<'s, S> {
         self.ahead = CLOSE;
     }
 
+    /// Lets the walk cost so many bytes more: an index that is read at once.
+    pub(super) fn allow(&mut self, bytes: u64) {
+        self.allowed = self.allowed.saturating_add(bytes);
+    }
+
     /// Up to `want` bytes at `at`; fewer only where the file ends.
     pub(super) async fn peek(&mut self, at: u64, want: usize) -> Result<Bytes, Failure> {
+        debug_assert!(at >= self.start, "a walk goes forward only, and not from {} to {at}", self.start);
         if let Some(found) = self.within(at, want) {
             return Ok(found);
         }
@@ -80,6 +99,12 @@ impl<'s, S: Source> Reader<'s, S> {
             all.extend_from_slice(&piece);
         }
         Ok(all.into())
+    }
+
+    /// Whatever is at hand at `at`; less than `least` bytes only where the file ends.
+    pub(super) async fn some(&mut self, at: u64, least: usize) -> Result<Bytes, Failure> {
+        self.peek(at, least).await?;
+        Ok(self.tail(at))
     }
 
     /// Exactly `want` bytes at `at`, which hold `what`.
@@ -130,9 +155,12 @@ impl<'s, S: Source> Reader<'s, S> {
         bytes.truncate(want);
         self.reads += 1;
         self.bytes += bytes.len() as u64;
-        if bytes.len() < want {
-            self.short = Some(at + bytes.len() as u64);
+        let end = at + bytes.len() as u64;
+        // Where nothing came, the end is known only when what lies before it has been read.
+        if bytes.len() < want && (!bytes.is_empty() || at == self.seen) {
+            self.short = Some(end);
         }
+        self.seen = end;
         Ok(bytes)
     }
 }
@@ -145,5 +173,5 @@ const CLOSE: usize = 64 * 1024;
 const PIECE: usize = 256 * 1024;
 /// The most calls of [`Source::read`] before a walk ends early.
 const MAX_READS: u32 = 1024;
-/// The most bytes before a walk ends early. An index that is read at once may take it beyond.
+/// The most bytes before a walk ends early, besides an index that is read at once.
 const MAX_BYTES: u64 = 4 << 20;

@@ -117,10 +117,10 @@ impl MediaRules {
             });
         };
         let got = || shown(duration);
-        if let Some(min) = self.min_duration.filter(|min| duration + slack(*min) < min.get()) {
+        if let Some(min) = self.min_duration.filter(|min| duration.saturating_add(slack(*min)) < min.get()) {
             return Some(assertion(format!("expected it to last {min} at least, it lasts {}", got())));
         }
-        let max = self.max_duration.filter(|max| duration > max.get() + slack(*max))?;
+        let max = self.max_duration.filter(|max| duration > max.get().saturating_add(slack(*max)))?;
         Some(assertion(format!("expected it to last {max} at most, it lasts {}", got())))
     }
 

@@ -69,7 +69,7 @@ pub fn sniff(first_bytes: &[u8]) -> Sniffed {
 
 fn container(bytes: &[u8]) -> Option<Container> {
     let kind = bytes.get(4..8).unwrap_or_default();
-    if FIRST_BOXES.iter().any(|known| *known == kind) {
+    if FIRST_BOXES.contains(&kind) {
         return (!is_image_brand(bytes)).then_some(Container::Mp4);
     }
     if bytes.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
@@ -86,10 +86,10 @@ fn container(bytes: &[u8]) -> Option<Container> {
     }
 }
 
-/// HEIF and AVIF pictures wear the same boxes. An AVIF sequence (`avis`) has tracks, and is walked like a video.
+/// HEIF and AVIF pictures wear the same boxes.
 fn is_image_brand(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"ftyp")
-        && matches!(bytes.get(8..12), Some(b"avif" | b"heic" | b"heix" | b"mif1" | b"heim" | b"heis"))
+        && matches!(bytes.get(8..12), Some(b"avif" | b"avis" | b"heic" | b"heix" | b"mif1" | b"heim" | b"heis"))
 }
 
 fn text(bytes: &[u8]) -> Sniffed {
@@ -138,7 +138,7 @@ const FIRST_BOXES: [&[u8]; 9] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"
 
 /// Where, what, and its name.
 const OTHERS: [(usize, &[u8], &str); 16] = [
-    (4, b"ftypavif", "an AVIF image, which this check does not know"),
+    (4, b"ftypavi", "an AVIF image, which this check does not know"),
     (4, b"ftyphei", "a HEIF image, which this check does not know"),
     (4, b"ftypmif1", "a HEIF image, which this check does not know"),
     (0, b"#EXTM3U", "an HLS playlist"),

@@ -191,6 +191,52 @@ async fn a_reload_lets_a_job_go_on_and_a_removal_cancels_it() {
     jobs.until("the job is cancelled", |seen| seen.cancelled == [1]).await;
 }
 
+/// However fast they are asked for, however they overlap, and whichever of the two probes asks.
+#[tokio::test]
+async fn overlapping_probes_that_share_an_account_keep_to_it() {
+    let (jobs, url) = Jobs::start().await;
+    let one = configuration(&url).replace("every: 1s", "every: 100ms\n    overlap: allow").replace(
+        "budget: {per_run: 0.20, unit: USD, per_day: 0.20}",
+        "budget: {per_run: 0.20, unit: USD, per_day: 1, account: studio}",
+    );
+    let other = one.replace("probes:\n", "").replace("name: paid", "name: dear");
+    let folder = Folder::new(&format!("{one}{other}"));
+    let agent = Agent::start(&folder).await;
+    jobs.until("all that may be is spent", |seen| seen.submitted == 5).await;
+    for probe in ["paid", "dear"] {
+        let exhausted = [("probe", probe), ("reason", "budget")];
+        agent.metric(FAILURES, &exhausted, |failures| failures >= 5.0).await;
+    }
+    assert_eq!(jobs.seen(|seen| seen.submitted), 5, "five times 0.20 USD, and not a cent more");
+    assert_eq!(agent.metrics().await.sum(OUTSTANDING), 5.0);
+    folder.write(
+        "forewarn.yml",
+        &format!("agent: {{budget: {{USD: 0.5}}}}\n{one}{other}").replace("per_day: 1,", "per_day: 9,"),
+    );
+    agent.reload().await;
+    let before = agent.metrics().await.sum(FAILURES);
+    until("more is refused", async || (agent.metrics().await.sum(FAILURES) >= before + 5.0).then_some(())).await;
+    assert_eq!(jobs.seen(|seen| seen.submitted), 5, "the agent's own budget counts what was spent before it was given");
+}
+
+#[tokio::test]
+async fn an_interrupt_of_one_attempt_cancels_its_job() {
+    let (jobs, url) = Jobs::start().await;
+    let folder = Folder::new(&configuration(&url));
+    let mut command = super::forewarn(folder.path());
+    let child = command.args(["probe", "paid", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    jobs.until("the job is followed", |seen| seen.asked >= 1).await;
+    super::signal(child.id().unwrap(), "INT");
+    let output = super::patient("the attempt ends", child.wait_with_output()).await.unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&result["failure"]["reason"], &result["failure"]["blame"]),
+        (&"skipped".into(), &"agent".into()),
+        "{result}"
+    );
+    jobs.seen(|seen| assert_eq!(seen.cancelled, [1]));
+}
+
 #[tokio::test]
 async fn a_job_whose_probe_is_gone_is_told_of() {
     let (jobs, url) = Jobs::start().await;

@@ -31,6 +31,9 @@ impl Head {
 
     /// The size of the content of a box that ends at `end`, which is to be read as a whole.
     pub(super) fn body_size(&self, end: u64, limit: usize) -> Result<usize, Failure> {
+        if self.end.is_none() {
+            return Err(broken(format!("box `{}` at byte {} does not say how long it is", four(self.kind), self.at)));
+        }
         let size = end.saturating_sub(self.body);
         usize::try_from(size).ok().filter(|size| *size <= limit).ok_or_else(|| {
             broken(format!(

@@ -72,7 +72,7 @@ fn config<'b>(inner: &'b [u8], needed: &[&[u8; 4]], entry: &Atom<'_>) -> Result<
     let found = atoms.find(|atom| needed.contains(&&atom.kind)).ok_or_else(absent)?;
     let is_usable = match &found.kind {
         // Version 1, profile, and at least one parameter set (avc3 and hev1 may carry them with the data).
-        b"avcC" => found.body.len() >= 7 && found.body.first() == Some(&1) && has_sets(found.body, &entry.kind),
+        b"avcC" => found.body.len() >= 7 && found.body.first() == Some(&1) && has_sets(found.body, entry.kind),
         b"hvcC" => found.body.len() >= 23,
         b"av1C" => found.body.len() >= 4 && found.body.first() == Some(&0x81),
         b"vpcC" => found.body.len() >= 8,
@@ -84,8 +84,8 @@ fn config<'b>(inner: &'b [u8], needed: &[&[u8; 4]], entry: &Atom<'_>) -> Result<
 }
 
 /// The number of sequence parameter sets is in the low five bits of the sixth byte.
-fn has_sets(config: &[u8], kind: &[u8; 4]) -> bool {
-    kind == b"avc3" || config.get(5).is_some_and(|count| count & 0x1f > 0)
+fn has_sets(config: &[u8], kind: [u8; 4]) -> bool {
+    &kind == b"avc3" || config.get(5).is_some_and(|count| count & 0x1f > 0)
 }
 
 fn audio(entry: &Atom<'_>) -> Cow<'static, str> {
@@ -167,8 +167,11 @@ fn audio_object(object: u8) -> Option<&'static str> {
     })
 }
 
+/// Boxes of which one must be there.
+type Needed = &'static [&'static [u8; 4]];
+
 /// Entry, codec as `ffprobe` names it, and the boxes of which one must hold its configuration.
-const VIDEO: [(&[u8; 4], &str, &[&[u8; 4]]); 23] = [
+const VIDEO: [(&[u8; 4], &str, Needed); 23] = [
     (b"avc1", "h264", &[b"avcC"]),
     (b"avc3", "h264", &[b"avcC"]),
     (b"dva1", "h264", &[b"avcC"]),

@@ -52,8 +52,10 @@ impl Fragments {
         let stream = |trak: &super::Trak<'_>| {
             let defaults = movie.defaults.iter().find(|defaults| defaults.id == trak.id).copied();
             let defaults = defaults.unwrap_or(Defaults { id: trak.id, duration: 0, size: 0, flags: 0 });
+            // Samples in the index come before those in fragments.
+            let begin = (trak.table_samples() > 0).then_some(0);
             let (id, handler, timescale) = (trak.id, trak.handler, trak.timescale);
-            Stream { id, handler, timescale, defaults, samples: 0, begin: None, end: 0 }
+            Stream { id, handler, timescale, defaults, samples: 0, begin, end: 0 }
         };
         Self { streams: movie.traks.iter().map(stream).collect(), count: 0, pending: Vec::new() }
     }

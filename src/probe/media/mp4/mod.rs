@@ -64,11 +64,11 @@ struct Index {
 impl Walk {
     /// The box at `at`; `None` where the walk ends.
     async fn next_head<S: Source>(&mut self, reader: &mut Reader<'_, S>, at: u64) -> Result<Option<Head>, Failure> {
-        if self.boxes == MAX_BOXES || reader.is_spent() || self.fragments.as_ref().is_some_and(Fragments::is_enough) {
+        if self.boxes == MAX_BOXES || reader.is_spent() {
             if self.index.is_none() {
                 return Err(broken(format!("no index (moov) in the first {} boxes of the file", self.boxes)));
             }
-            self.stopped = Some(at);
+            self.give_up(at);
             return Ok(None);
         }
         let bytes = reader.peek(at, atom::MAX_HEAD).await?;
@@ -76,7 +76,9 @@ impl Walk {
             return Ok(None);
         }
         if let Some(head) = Head::read(&bytes, at) {
-            return Ok(Some(head));
+            let is_enough = self.fragments.as_ref().is_some_and(Fragments::is_enough);
+            self.stopped = (is_enough && &head.kind == b"moof").then_some(at);
+            return Ok(self.stopped.is_none().then_some(head));
         }
         // What follows a complete progressive file does not keep it from playing; nor do zeros that fill a block.
         let is_zero = bytes.iter().all(|byte| *byte == 0);
@@ -88,6 +90,22 @@ impl Walk {
         }
     }
 
+    /// What to make of a box that goes beyond the file's end. Behind a complete progressive file, something that is no
+    /// known box merely looks like one.
+    fn beyond<S: Source>(&self, reader: &Reader<'_, S>, head: &Head, end: u64) -> Result<Option<u64>, Failure> {
+        let is_complete = self.index.is_some() && self.fragments.is_none() && !self.places.is_empty();
+        if is_complete && !KNOWN.contains(&&head.kind) {
+            return Ok(None);
+        }
+        Err(reader.ends_in(head.at, end - head.at, &format!("box `{}`", four(head.kind))))
+    }
+
+    /// Ends the walk where it has cost enough. What was not seen by then cannot be held against the file.
+    fn give_up(&mut self, at: u64) {
+        self.stopped = Some(at);
+        self.places = vec![Place { start: 0, end: u64::MAX }];
+    }
+
     /// Looks into one box; where it ends, or `None` when it is the last one.
     async fn enter<S: Source>(&mut self, reader: &mut Reader<'_, S>, head: &Head) -> Result<Option<u64>, Failure> {
         self.boxes += 1;
@@ -96,7 +114,7 @@ impl Walk {
             None => reader.end().unwrap_or(u64::MAX),
         };
         if head.end.is_some() && reader.end().is_some_and(|file| file < end) {
-            return Err(reader.ends_in(head.at, end - head.at, &format!("box `{}`", four(head.kind))));
+            return self.beyond(reader, head, end);
         }
         match &head.kind {
             // A second one is ignored by players.
@@ -115,7 +133,7 @@ impl Walk {
         }
         // Where no length is announced, what is jumped over must be seen to be there.
         if head.end.is_some() && !reader.reaches(end).await? {
-            return Err(reader.ends_in(head.at, end - head.at, &format!("box `{}`", four(head.kind))));
+            return self.beyond(reader, head, end);
         }
         Ok(head.end)
     }
@@ -255,6 +273,11 @@ fn describe(movie: &Movie<'_>, tally: Option<&Tally>) -> Result<Media, Failure> 
     Ok(media)
 }
 
+/// What stands on the top level of files.
+const KNOWN: [&[u8; 4]; 14] = [
+    b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid", b"udta", b"meta", b"sidx",
+    b"styp", b"emsg",
+];
 /// Boxes on the top level before the walk ends. A file of fragments ends it earlier.
 const MAX_BOXES: u32 = 4096;
 /// Places of media data that are told apart.
@@ -264,3 +287,6 @@ const MAX_MOOF: usize = 1 << 20;
 /// The longest segment index: 80,000 segments.
 const MAX_SIDX: usize = 1 << 20;
 const TOO_LONG: &str = "the longest tables of the index";
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,14 @@ use crate::model::outcome::Failure;
 /// Reads the content of the `moov` box with this head, which ends at `end`.
 pub(super) async fn load<S: Source>(reader: &mut Reader<'_, S>, head: &Head, end: u64) -> Result<Index, Failure> {
     let end = reader.end().map_or(end, |file| end.min(file));
+    if end == u64::MAX {
+        // It goes to the file's end, and where that is shows when it is read.
+        let bytes = reader.peek(head.body, MAX_WHOLE).await?;
+        return Ok(Index { is_whole: reader.end().is_some(), bytes });
+    }
     match usize::try_from(end.saturating_sub(head.body)) {
         Ok(size) if size <= MAX_WHOLE => {
+            reader.allow(size as u64);
             Ok(Index { bytes: reader.exact(head.body, size, "the index (box `moov`)").await?, is_whole: true })
         }
         _ => Ok(Index { bytes: Skeleton::default().copy(reader, head.body, end).await?, is_whole: false }),
