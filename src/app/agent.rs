@@ -89,7 +89,7 @@ impl Agent {
             match desk.recover().await {
                 Ok(()) => give_up_strays(&desk, names).await,
                 Err(error) => {
-                    tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are")
+                    tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are");
                 }
             }
         });

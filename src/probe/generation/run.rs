@@ -245,11 +245,12 @@ impl Attempt<'_> {
     async fn work(&mut self) -> Result<Option<Failure>, Trouble> {
         let submitted = match self.taken_over {
             Some(_) => None,
-            None => Some(self.submit().await?),
+            None => Some(Box::pin(self.submit()).await?),
         };
         let followed = self.follow(submitted).await;
         self.owed = followed.as_ref().is_err_and(|trouble| trouble.over);
-        self.finish(followed?).await
+        // Boxed, like the submission: most of the time a job waits, and what it does before and after takes no room then.
+        Box::pin(self.finish(followed?)).await
     }
 
     fn take_over(&mut self, leftover: Leftover) {

@@ -47,10 +47,10 @@ impl LibraryProber {
     async fn run(&self, order: &Order, timeline: &mut Timeline) -> Attempted {
         timeline.enter(LIST);
         let listed = self.call(&self.settings.list, &Values::new(), order).await?;
-        let shelf = Shelf::read(&self.settings, listed.answer.document()?, self.shared.clock.now());
-        record(&shelf, timeline);
-        timeline.leave(format!("{} videos", shelf.len()));
-        let video = shelf.pick(&self.settings)?;
+        let videos = Shelf::read(&self.settings, listed.answer.document()?, self.shared.clock.now());
+        record(&videos, timeline);
+        timeline.leave(format!("{} videos", videos.len()));
+        let video = videos.pick(&self.settings)?;
         let url = self.address(&video, &listed.url, order, timeline).await?;
         let terms = self.terms();
         let fetched =
@@ -141,16 +141,17 @@ impl Prober for LibraryProber {
     }
 }
 
-fn record(shelf: &Shelf<'_>, timeline: &mut Timeline) {
-    #[expect(clippy::cast_precision_loss, reason = "bounded by the shelf")]
-    timeline.measure(ITEMS, shelf.len() as f64);
-    if let Some((newest, oldest)) = shelf.ages() {
+fn record(videos: &Shelf<'_>, timeline: &mut Timeline) {
+    #[expect(clippy::cast_precision_loss, reason = "bounded by the videos")]
+    timeline.measure(ITEMS, videos.len() as f64);
+    if let Some((newest, oldest)) = videos.ages() {
         timeline.measure(NEWEST, newest.as_secs_f64());
         timeline.measure(OLDEST, oldest.as_secs_f64());
     }
 }
 
 /// A failure of a video that the library lists.
-fn told(failure: Failure) -> Failure {
-    Failure { detail: format!("a saved video: {}", failure.detail), ..failure }
+fn told(mut failure: Failure) -> Failure {
+    failure.detail.insert_str(0, "a saved video: ");
+    failure
 }

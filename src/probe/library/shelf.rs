@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    fn picked(settings: Value, days: &[u32]) -> Result<u64, (Reason, String)> {
+    fn picked(settings: &Value, days: &[u32]) -> Result<u64, (Reason, String)> {
         let mut whole = json!({"list": {"url": "https://a.test/"}, "items": "$[*]", "created": "$.at", "url": "$.url"});
         whole.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let settings: Library = serde_json::from_value(whole).unwrap();
@@ -139,19 +139,19 @@ mod tests {
 
     #[test]
     fn the_oldest_is_opened_unless_another_is_asked_for() {
-        assert_eq!(picked(json!({}), &[1, 30, 7]), Ok(30));
-        assert_eq!(picked(json!({"pick": "newest"}), &[7, 1, 30]), Ok(1));
-        assert_eq!(picked(json!({"pick": "newest", "older_than": "5d"}), &[7, 1, 30]), Ok(7));
+        assert_eq!(picked(&json!({}), &[1, 30, 7]), Ok(30));
+        assert_eq!(picked(&json!({"pick": "newest"}), &[7, 1, 30]), Ok(1));
+        assert_eq!(picked(&json!({"pick": "newest", "older_than": "5d"}), &[7, 1, 30]), Ok(7));
     }
 
     #[test]
     fn what_is_missing_says_so() {
-        let (reason, detail) = picked(json!({"at_least": 3}), &[1]).unwrap_err();
+        let (reason, detail) = picked(&json!({"at_least": 3}), &[1]).unwrap_err();
         assert_eq!((reason, &*detail), (Reason::NoOutput, "expected 3 saved videos at least, the library lists 1"));
-        let (reason, detail) = picked(json!({"newest_within": "1d"}), &[3, 9]).unwrap_err();
+        let (reason, detail) = picked(&json!({"newest_within": "1d"}), &[3, 9]).unwrap_err();
         assert_eq!(reason, Reason::Stale);
         assert!(detail.starts_with("the newest saved video is "), "{detail}");
-        let (reason, detail) = picked(json!({"older_than": "14d"}), &[3, 9]).unwrap_err();
+        let (reason, detail) = picked(&json!({"older_than": "14d"}), &[3, 9]).unwrap_err();
         assert_eq!(reason, Reason::NoOutput);
         assert!(detail.starts_with("no saved video of 14d or more is listed; the oldest is "), "{detail}");
     }

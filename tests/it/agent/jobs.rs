@@ -133,7 +133,7 @@ async fn a_job_in_flight_survives_kill_nine_and_the_budget_holds() {
     agent.metric(RUNS, &[("probe", "paid"), ("outcome", "ok")], |runs| runs == 1.0).await;
     agent.metric(FAILURES, &SPENT, |failures| failures >= 2.0).await;
     jobs.seen(|seen| {
-        assert_eq!((seen.submitted, seen.cancelled.len()), (1, 0), "one job, paid once, and not given up")
+        assert_eq!((seen.submitted, seen.cancelled.len()), (1, 0), "one job, paid once, and not given up");
     });
 }
 
