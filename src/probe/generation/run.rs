@@ -137,7 +137,7 @@ impl GenerationProber {
 
     async fn run(&self, order: &Order, timeline: &mut Timeline) -> Attempted {
         let desk = self.desk();
-        desk.recover().await.map_err(|error| unkept(&error))?;
+        desk.recovered().await.map_err(|error| unkept(&error))?;
         let leftover = self.leftover(order, timeline).await;
         let before = match &self.settings.credits {
             Some(credits) if leftover.is_none() => Some(self.balance(credits).await),
