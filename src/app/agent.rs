@@ -1,6 +1,6 @@
 //! The probing side: a plan made into probers, jobs and series, and replaced by the next plan without losing anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Observer;
-use super::ledger::{give_up_strays, may_have_leftovers};
+use super::ledger::{may_have_leftovers, recover};
 use super::results::Results;
 use crate::base::clock::Clock;
 use crate::config::plan::{Plan, PlannedProbe};
@@ -83,16 +83,8 @@ impl Agent {
         if !may_have_leftovers(&plan.store) {
             return;
         }
-        let names = plan.probes.iter().map(|probe| probe.name.clone()).collect();
-        let desk = Arc::clone(&self.desk);
-        tokio::spawn(async move {
-            match desk.recover().await {
-                Ok(()) => give_up_strays(&desk, names).await,
-                Err(error) => {
-                    tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are")
-                }
-            }
-        });
+        let (desk, clock) = (Arc::clone(&self.desk), self.clock.clone());
+        tokio::spawn(async move { recover(&desk, &clock).await });
     }
 
     pub(super) fn reload_failed(&self) {
@@ -131,6 +123,8 @@ impl Agent {
 /// Runs one probe of `plan` once, now, outside any schedule.
 pub async fn once(plan: &Plan, probe: &PlannedProbe, clock: &Clock, desk: &Arc<Desk>) -> ProbeResult {
     desk.limit(plan.agent.budget.clone());
+    // What other probes left is for the agent that runs them.
+    desk.keep_only(&HashSet::from([&probe.name]));
     let shared = Arc::new(Shared::with_desk(clock.clone(), Arc::clone(desk)));
     let order = Order {
         identity: identity(plan, probe),

@@ -1,18 +1,17 @@
 //! The ledger of jobs and money, kept in the store; the store is opened when it is first needed, so that an agent without
 //! paid probes needs none.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
 use crate::base::clock::Clock;
 use crate::config::plan::Plan;
 use crate::model::job::{Leftover, Opened, Opening, Ticket};
-use crate::model::name::Name;
 use crate::probe::generation::desk::Desk;
 use crate::probe::generation::ledger::{Ledger, LedgerError};
 use crate::store::Store;
@@ -25,14 +24,21 @@ pub fn desk(plan: &Plan, clock: &Clock) -> Arc<Desk> {
     Arc::new(Desk::new(Arc::new(Books { settings: plan.store.clone(), clock: clock.clone(), store: OnceCell::new() })))
 }
 
-/// Tells of jobs that an earlier agent left and that no probe of `names` can follow, and forgets them. What they cost
-/// stays counted.
-pub(super) async fn give_up_strays(desk: &Desk, names: HashSet<Name>) {
-    let here = names.iter().collect();
-    for Leftover { ticket, probe, opened_at, values } in desk.strays(&here) {
+/// Takes over what earlier agents left, and tells of what no probe here can follow. Such a job is left to its own agent for a
+/// day, and then forgotten; what it cost stays counted.
+pub(super) async fn recover(desk: &Desk, clock: &Clock) {
+    let strays = match desk.recover().await {
+        Ok(strays) => strays,
+        Err(error) => {
+            return tracing::warn!(error, "the store cannot be read: jobs of an earlier agent stay as they are");
+        }
+    };
+    for Leftover { ticket, probe, opened_at, values } in strays {
         let job = values.iter().flatten().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
-        tracing::warn!(%probe, submitted_at = %opened_at, job, "a job was outstanding when the agent ended, and its probe is gone: it can be neither followed nor cancelled");
-        if let Err(error) = desk.ledger().close(ticket, false).await {
+        tracing::warn!(%probe, submitted_at = %opened_at, job, "a job was outstanding when its agent ended, and its probe is not here: it can be neither followed nor cancelled");
+        if clock.now().duration_since(opened_at) > FORGET_AFTER
+            && let Err(error) = desk.ledger().close(ticket, false).await
+        {
             tracing::warn!(%probe, error, "the ledger cannot be written");
         }
     }
@@ -77,20 +83,16 @@ impl Ledger for Books {
     }
 
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>, LedgerError>> {
-        async move {
-            let store = self.store().await?;
-            let mut adopted = Vec::new();
-            for leftover in store.leftovers().await.map_err(|error| told(&error))? {
-                // Another agent on the same store may be faster.
-                if store.adopt(leftover.ticket).await.map_err(|error| told(&error))? {
-                    adopted.push(leftover);
-                }
-            }
-            Ok(adopted)
-        }
-        .boxed()
+        async move { self.store().await?.leftovers().await.map_err(|error| told(&error)) }.boxed()
+    }
+
+    fn adopt(&self, ticket: Ticket) -> BoxFuture<'_, Result<bool, LedgerError>> {
+        async move { self.store().await?.adopt(ticket).await.map_err(|error| told(&error)) }.boxed()
     }
 }
+
+/// Longer than any job runs.
+const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 fn told(error: &StoreError) -> LedgerError {
     error.to_string()

@@ -154,6 +154,27 @@ pub struct Info {
     pub labels: &'static [(&'static str, &'static str)],
 }
 
+/// Tables put together, so that types can share parts of theirs. To be called for a `static` or a `const`.
+///
+/// # Panics
+/// While the program is compiled: if `N` is not the length of the whole.
+#[must_use]
+pub const fn joined<T: Copy, const N: usize>(tables: &[&[T]]) -> [T; N] {
+    let mut out = [tables[0][0]; N];
+    let (mut place, mut table) = (0, 0);
+    while table < tables.len() {
+        let mut row = 0;
+        while row < tables[table].len() {
+            out[place] = tables[table][row];
+            place += 1;
+            row += 1;
+        }
+        table += 1;
+    }
+    assert!(place == N, "the whole is not as long as its parts");
+    out
+}
+
 /// What one probe type can learn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kind {

@@ -203,7 +203,7 @@ impl TcpProber {
         let address = self.resolver.address(borrowed.clone(), true, timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, *port), timeline).await?;
         let Some(tls) = &self.tls else { return Ok(Stream::plain(tcp, MAX_REPLY)) };
-        let name = certificate_name(borrowed)?;
+        let name = certificate_name(&borrowed)?;
         let now = self.shared.clock.now().as_second();
         let stream = tls.as_ref().map_err(Clone::clone)?.handshake(tcp, name, true, now, timeline).await?;
         Ok(Stream::tls(stream, MAX_REPLY))

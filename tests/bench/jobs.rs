@@ -42,7 +42,7 @@ fn measure() {
     wait_for(agent_port);
 
     let start = Instant::now();
-    while outstanding(agent_port) < JOBS as f64 {
+    while outstanding(agent_port) < f64::from(JOBS) {
         assert!(start.elapsed() < Duration::from_secs(600), "{} jobs after 10 minutes", outstanding(agent_port));
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -54,9 +54,9 @@ fn measure() {
     let (after, cpu, asked) = (lags(agent_port), agent.cpu() - cpu, polls(service_port) - asked);
     let resident = agent.resident_mib();
     let p99 = quantile(&before, &after, 0.99);
-    println!("{asked} questions in {SPAN:?}, {:.0} µs of CPU each", cpu * 1e6 / asked as f64);
+    println!("{asked} questions in {SPAN:?}, {:.0} µs of CPU each", cpu * 1e6 / f64::from(asked));
     println!("lag: p50 below {} ms, p99 below {} ms", quantile(&before, &after, 0.5) * 1e3, p99 * 1e3);
-    println!("{resident:.1} MiB resident, {:.1} KiB a job", resident * 1024.0 / JOBS as f64);
+    println!("{resident:.1} MiB resident, {:.1} KiB a job", resident * 1024.0 / f64::from(JOBS));
     assert!(p99 <= 0.010, "the lag's 99th percentile is above 10 ms");
     assert!(resident < 200.0, "more than 200 MiB");
 }
@@ -97,7 +97,7 @@ fn serve(port: u16) {
     });
 }
 
-fn polls(port: u16) -> u64 {
+fn polls(port: u16) -> u32 {
     fetch(port, "/polls").parse().unwrap()
 }
 
@@ -130,5 +130,5 @@ fn quantile(before: &[(f64, f64)], after: &[(f64, f64)], share: f64) -> f64 {
 }
 
 const SERVE: &str = "serve";
-const JOBS: u64 = 10_000;
+const JOBS: u32 = 10_000;
 const SPAN: Duration = Duration::from_secs(30);

@@ -77,6 +77,45 @@ macro_rules! call_settings {
 }
 pub(super) use call_settings;
 
+/// Declares the settings of a probe type that makes calls: how they reach their services stands once, here.
+macro_rules! service_settings {
+    ($(#[$about:meta])* pub struct $name:ident { $($(#[$field_about:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_about])* pub $field: $type,)*
+            /// How names become addresses.
+            #[serde(default)]
+            pub resolve: $crate::probe::net::settings::Resolve,
+            /// How TLS is spoken and certificates checked.
+            #[serde(default)]
+            pub tls: $crate::probe::net::settings::Tls,
+            /// The protocol version to speak.
+            #[serde(default)]
+            pub version: $crate::probe::http::Version,
+            /// Further origins, such as `https://rest.example`, that may be sent what headers and bodies say when an answer
+            /// leads there.
+            #[serde(default)]
+            pub trusted: $crate::base::many::Many<$crate::probe::http::HttpUrl>,
+        }
+
+        impl $name {
+            /// How its requests reach their services.
+            #[must_use]
+            pub fn connection(&self) -> $crate::probe::api::Connection {
+                $crate::probe::api::Connection {
+                    resolve: self.resolve.clone(),
+                    tls: self.tls.clone(),
+                    version: self.version,
+                    trusted: self.trusted.clone(),
+                }
+            }
+        }
+    };
+}
+pub(super) use service_settings;
+
 /// One request to an API.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,8 +179,7 @@ impl Call {
 }
 
 /// How calls reach their service: the same for all calls of a probe.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Connection {
     /// How names become addresses.
     pub resolve: Resolve,

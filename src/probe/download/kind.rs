@@ -1,6 +1,6 @@
 //! The tables of what a download learns, and the metrics made from it; generations and libraries share them.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, Unit};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, Unit, joined};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
 
@@ -56,49 +56,9 @@ pub static KIND: Kind = Kind {
     name: "download",
     about: "One file fetched as a user would, measured on the way, and checked to be playable.",
     phases: &[LOCATE, net::RESOLVE, net::CONNECT, net::TLS, PROCESSING, TRANSFER],
-    measures: &[
-        TRANSFER_MEASURES[0],
-        TRANSFER_MEASURES[1],
-        TRANSFER_MEASURES[2],
-        TRANSFER_MEASURES[3],
-        TRANSFER_MEASURES[4],
-        TRANSFER_MEASURES[5],
-        TRANSFER_MEASURES[6],
-        net::ADDRESS_MEASURES[0],
-        net::ADDRESS_MEASURES[1],
-        net::CERTIFICATE_MEASURE,
-    ],
-    facts: &[
-        MEDIA_FACT,
-        net::CONNECTION_FACTS[0],
-        net::CONNECTION_FACTS[1],
-        net::CONNECTION_FACTS[2],
-        net::CONNECTION_FACTS[3],
-        net::CONNECTION_FACTS[4],
-        net::CONNECTION_FACTS[5],
-        net::CONNECTION_FACTS[6],
-        net::CONNECTION_FACTS[7],
-        net::CONNECTION_FACTS[8],
-        net::CONNECTION_FACTS[9],
-    ],
-    series: &[
-        phase(LOCATE),
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(PROCESSING),
-        phase(TRANSFER),
-        TRANSFER_SERIES[0],
-        TRANSFER_SERIES[1],
-        TRANSFER_SERIES[2],
-        TRANSFER_SERIES[3],
-        TRANSFER_SERIES[4],
-        TRANSFER_SERIES[5],
-        net::ADDRESS_SERIES[0],
-        net::ADDRESS_SERIES[1],
-        net::ADDRESS_SERIES[2],
-        net::CERTIFICATE_SERIES,
-    ],
+    measures: &MEASURES,
+    facts: &FACTS,
+    series: &SERIES,
     infos: &net::TLS_INFOS,
 };
 
@@ -129,3 +89,14 @@ static TIME_LEFT_METRIC: Metric = Metric::gauge(
     "forewarn_download_url_time_left_seconds",
     "How long the signed address still held when it was used; negative when it did not.",
 );
+
+static MEASURES: [Measure; 10] = joined(&[&TRANSFER_MEASURES, &net::ADDRESS_MEASURES, &[net::CERTIFICATE_MEASURE]]);
+
+static FACTS: [Fact; 11] = joined(&[&[MEDIA_FACT], &net::CONNECTION_FACTS]);
+
+static SERIES: [Series; 16] = joined(&[
+    &[phase(LOCATE), phase(net::RESOLVE), phase(net::CONNECT), phase(net::TLS), phase(PROCESSING), phase(TRANSFER)],
+    &TRANSFER_SERIES,
+    &net::ADDRESS_SERIES,
+    &[net::CERTIFICATE_SERIES],
+]);

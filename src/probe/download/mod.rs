@@ -22,77 +22,52 @@ use serde::Deserialize;
 
 use self::locate::Locate;
 use self::rules::Rules;
-use super::api::Connection;
+use super::api::service_settings;
 use super::api::template::Template;
 use super::attempt::Prober;
-use super::http::{Headers, HttpUrl, Version};
+use super::http::Headers;
 use super::media::MediaRules;
-use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
 use super::{Pace, ProbeType};
 use crate::base::many::Many;
 use crate::base::size::ByteSize;
 use crate::model::measure::Kind;
 
-/// A file fetched as a user would, measured on the way, and checked to be playable.
-///
-/// The address is written down (`url`) or asked for (`from`), since signed addresses do not live long.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Download {
-    /// Where the file lies. With `from`, `{url}` unless given.
-    pub url: Option<Template>,
-    /// Requests that give the file's address, in order. What one extracts, the next may use; together they must extract
-    /// `url`, unless `url` is put together from other names.
-    #[serde(default)]
-    pub from: Many<Locate>,
-    /// Headers of the download itself. They go to the origin that `url` names, to that of the first request of `from`, and
-    /// to those that are `trusted`; nowhere else.
-    #[serde(default)]
-    pub headers: Headers,
-    /// How much of it is fetched.
-    #[serde(default)]
-    pub mode: Mode,
-    /// The most bytes to accept.
-    #[serde(default = "Download::default_max_bytes")]
-    pub max_bytes: ByteSize,
-    /// What must hold, or the attempt failed.
-    #[serde(default)]
-    pub expect: Rules,
-    /// What should hold, or the attempt is degraded.
-    #[serde(default)]
-    pub warn: Rules,
-    /// What the file must be. Without it, the file is only fetched.
-    pub media: Option<MediaRules>,
-    /// How names become addresses.
-    #[serde(default)]
-    pub resolve: Resolve,
-    /// How TLS is spoken and certificates checked.
-    #[serde(default)]
-    pub tls: Tls,
-    /// The protocol version to speak.
-    #[serde(default)]
-    pub version: Version,
-    /// Further origins, such as `https://rest.example`, that may be sent what headers and bodies say when an answer leads
-    /// there.
-    #[serde(default)]
-    pub trusted: Many<HttpUrl>,
+service_settings! {
+    /// A file fetched as a user would, measured on the way, and checked to be playable.
+    ///
+    /// The address is written down (`url`) or asked for (`from`), since signed addresses do not live long.
+    pub struct Download {
+        /// Where the file lies. With `from`, `{url}` unless given.
+        pub url: Option<Template>,
+        /// Requests that give the file's address, in order. What one extracts, the next may use; together they must extract
+        /// `url`, unless `url` is put together from other names.
+        #[serde(default)]
+        pub from: Many<Locate>,
+        /// Headers of the download itself. They go to the origin that `url` names, to that of the first request of `from`, and
+        /// to those that are `trusted`; nowhere else.
+        #[serde(default)]
+        pub headers: Headers,
+        /// How much of it is fetched.
+        #[serde(default)]
+        pub mode: Mode,
+        /// The most bytes to accept.
+        #[serde(default = "Download::default_max_bytes")]
+        pub max_bytes: ByteSize,
+        /// What must hold, or the attempt failed.
+        #[serde(default)]
+        pub expect: Rules,
+        /// What should hold, or the attempt is degraded.
+        #[serde(default)]
+        pub warn: Rules,
+        /// What the file must be. Without it, the file is only fetched.
+        pub media: Option<MediaRules>,
+    }
 }
 
 impl Download {
     const fn default_max_bytes() -> ByteSize {
         ByteSize(256 << 20)
-    }
-
-    /// How its requests reach their services.
-    #[must_use]
-    pub fn connection(&self) -> Connection {
-        Connection {
-            resolve: self.resolve.clone(),
-            tls: self.tls.clone(),
-            version: self.version,
-            trusted: self.trusted.clone(),
-        }
     }
 }
 

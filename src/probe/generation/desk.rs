@@ -35,6 +35,8 @@ type LagObserver = dyn Fn(Duration) + Send + Sync;
 struct State {
     closed: bool,
     last: u64,
+    /// The probes that are here; none before that was said.
+    probes: Option<HashSet<Name>>,
     seats: BTreeMap<u64, Entry>,
     /// Jobs that nobody follows, by probe; the oldest first.
     leftovers: HashMap<Name, VecDeque<Leftover>>,
@@ -127,9 +129,11 @@ impl Desk {
         state.seats.values().filter_map(seen).collect()
     }
 
-    /// Recalls the jobs of all probes but these.
+    /// Makes these the probes that are here, and recalls the jobs of all others.
     pub fn keep_only(&self, probes: &HashSet<&Name>) {
-        for entry in self.lock().seats.values().filter(|entry| !probes.contains(&entry.identity.probe)) {
+        let mut state = self.lock();
+        state.probes = Some(probes.iter().map(|name| (*name).clone()).collect());
+        for entry in state.seats.values().filter(|entry| !probes.contains(&entry.identity.probe)) {
             entry.recall.send_replace(true);
         }
     }
@@ -162,34 +166,36 @@ impl Desk {
         Some(Seat { desk: Arc::clone(self), key, recalled })
     }
 
-    /// Takes over the jobs of agents that ended before their jobs did; once, however often it is called.
+    /// Takes over the jobs of agents that ended before their jobs did, as far as their probes are here. Gives back the others,
+    /// which stay as they are: their own agent may come back.
     ///
     /// # Errors
-    /// When the ledger cannot be read; the next call tries again.
-    pub async fn recover(&self) -> Result<(), LedgerError> {
-        self.recovered
-            .get_or_try_init(|| async {
-                for leftover in self.ledger.leftovers().await? {
-                    self.lock().leftovers.entry(leftover.probe.clone()).or_default().push_back(leftover);
-                }
-                Ok(())
-            })
-            .await
-            .copied()
+    /// When the ledger cannot be read or written.
+    pub async fn recover(&self) -> Result<Vec<Leftover>, LedgerError> {
+        let mut strays = Vec::new();
+        for leftover in self.ledger.leftovers().await? {
+            let is_here = self.lock().probes.as_ref().is_none_or(|probes| probes.contains(&leftover.probe));
+            if !is_here {
+                strays.push(leftover);
+            } else if self.ledger.adopt(leftover.ticket).await? {
+                self.lock().leftovers.entry(leftover.probe.clone()).or_default().push_back(leftover);
+            }
+        }
+        Ok(strays)
+    }
+
+    /// Waits until [`Self::recover`] was done once.
+    ///
+    /// # Errors
+    /// As there; the next call tries again.
+    pub(super) async fn recovered(&self) -> Result<(), LedgerError> {
+        self.recovered.get_or_try_init(|| async { self.recover().await.map(drop) }).await.copied()
     }
 
     /// A job of this probe that nobody follows.
     #[must_use]
     pub fn leftover(&self, probe: &Name) -> Option<Leftover> {
         self.lock().leftovers.get_mut(probe)?.pop_front()
-    }
-
-    /// Jobs that nobody follows and that no probe here can follow, since theirs is not among `probes`.
-    #[must_use]
-    pub fn strays(&self, probes: &HashSet<&Name>) -> Vec<Leftover> {
-        let mut state = self.lock();
-        let strange: Vec<_> = state.leftovers.keys().filter(|name| !probes.contains(name)).cloned().collect();
-        strange.iter().filter_map(|name| state.leftovers.remove(name)).flatten().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -319,13 +325,5 @@ mod tests {
         desk.close();
         a.recalled().await;
         assert!(desk.sit(&identity("a"), Instant::now()).is_none());
-    }
-
-    #[test]
-    fn a_job_whose_probe_is_gone_is_not_forgotten() {
-        let desk = Desk::default();
-        desk.lock().leftovers.entry("gone".parse().unwrap()).or_default().push_back(leftover("gone"));
-        assert_eq!(desk.strays(&HashSet::new()), [leftover("gone")]);
-        assert!(desk.strays(&HashSet::new()).is_empty());
     }
 }

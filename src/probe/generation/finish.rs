@@ -66,7 +66,7 @@ impl Attempt<'_> {
                 Video::At(url) => self.download(result, url).await,
             };
             let fetched = fetched.map_err(Trouble::over)?;
-            if let Some(failure) = media_breach(prober.settings.media.as_ref(), &fetched) {
+            if let Some(failure) = media_breach(prober.settings.media.as_deref(), &fetched) {
                 return Err(Trouble::over(failure));
             }
             warning = warning.or_else(|| misnamed(&fetched));

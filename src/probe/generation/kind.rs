@@ -1,7 +1,7 @@
 //! The tables of what the `generation` probe learns, and the metrics made from it.
 
 use crate::model::job::{JOBS, OLDEST, PLACE};
-use crate::model::measure::{Fact, Form, Kind, Label, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Form, Kind, Label, Measure, Metric, Series, Source, joined};
 use crate::probe::download::kind::{MEDIA_FACT, TRANSFER_MEASURES, TRANSFER_SERIES};
 
 /// Until the submission is answered.
@@ -43,64 +43,9 @@ pub static KIND: Kind = Kind {
     name: "generation",
     about: "An asynchronous job: submitted, followed until it ends, its result fetched and checked to be playable.",
     phases: &STAGES,
-    measures: &[
-        Measure::seconds(SUBMIT, "Until the submission is answered, in seconds."),
-        Measure::seconds(
-            QUEUE,
-            "From then until the job is begun, in seconds: by the service's marks, else as observed.",
-        ),
-        Measure::seconds(
-            RENDER,
-            "From then until it is called done, in seconds: by the service's marks, else as observed.",
-        ),
-        Measure::seconds(RESULT, "Until the video's address is known, in seconds."),
-        Measure::seconds(DOWNLOAD, "Until the video has come, in seconds."),
-        Measure::seconds(
-            TOTAL,
-            "From the submission to the end, in seconds; absent for a job taken over after a restart.",
-        ),
-        Measure::number(POSITION, "The last known place in the queue."),
-        Measure::number(SPENT, "What the job was counted with in the budget, in the budget's unit."),
-        Measure::number(POLLS, "How often the service was asked where the job stands."),
-        Measure::number(POLL_FAILURES, "How often it gave no usable answer."),
-        Measure::number(UNKNOWN_STATES, "Answers with a state that the settings do not know."),
-        Measure::number(BALANCE, "The account's balance before the submission."),
-        Measure::number(CREDITS_LOST, "Credit taken for a failed job that did not come back."),
-        TRANSFER_MEASURES[0],
-        TRANSFER_MEASURES[1],
-        TRANSFER_MEASURES[2],
-        TRANSFER_MEASURES[3],
-        TRANSFER_MEASURES[4],
-        TRANSFER_MEASURES[5],
-        TRANSFER_MEASURES[6],
-    ],
+    measures: &MEASURES,
     facts: &[Fact { key: JOB, about: "What the service calls the job." }, MEDIA_FACT],
-    series: &[
-        stage(SUBMIT),
-        stage(QUEUE),
-        stage(RENDER),
-        stage(RESULT),
-        stage(DOWNLOAD),
-        last(SUBMIT),
-        last(QUEUE),
-        last(RENDER),
-        last(RESULT),
-        last(DOWNLOAD),
-        pending(&JOBS_METRIC, JOBS),
-        pending(&POSITION_METRIC, PLACE),
-        pending(&OLDEST_METRIC, OLDEST),
-        Series { metric: &SPENT_METRIC, label: Some(Label::Setting(UNIT, UNIT)), from: Source::Measure(SPENT) },
-        from(&FAILURES_METRIC, POLL_FAILURES),
-        from(&UNKNOWN_METRIC, UNKNOWN_STATES),
-        from(&BALANCE_METRIC, BALANCE),
-        from(&LOST_METRIC, CREDITS_LOST),
-        TRANSFER_SERIES[0],
-        TRANSFER_SERIES[1],
-        TRANSFER_SERIES[2],
-        TRANSFER_SERIES[3],
-        TRANSFER_SERIES[4],
-        TRANSFER_SERIES[5],
-    ],
+    series: &SERIES,
     infos: &[],
 };
 
@@ -165,3 +110,55 @@ static LOST_METRIC: Metric = Metric {
 /// Seconds: from an answer in a tenth to a render of an hour.
 const STAGE_BUCKETS: [f64; 15] =
     [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+
+static MEASURES: [Measure; 20] = joined(&[
+    &[
+        Measure::seconds(SUBMIT, "Until the submission is answered, in seconds."),
+        Measure::seconds(
+            QUEUE,
+            "From then until the job is begun, in seconds: by the service's marks, else as observed.",
+        ),
+        Measure::seconds(
+            RENDER,
+            "From then until it is called done, in seconds: by the service's marks, else as observed.",
+        ),
+        Measure::seconds(RESULT, "Until the video's address is known, in seconds."),
+        Measure::seconds(DOWNLOAD, "Until the video has come, in seconds."),
+        Measure::seconds(
+            TOTAL,
+            "From the submission to the end, in seconds; absent for a job taken over after a restart.",
+        ),
+        Measure::number(POSITION, "The last known place in the queue."),
+        Measure::number(SPENT, "What the job was counted with in the budget, in the budget's unit."),
+        Measure::number(POLLS, "How often the service was asked where the job stands."),
+        Measure::number(POLL_FAILURES, "How often it gave no usable answer."),
+        Measure::number(UNKNOWN_STATES, "Answers with a state that the settings do not know."),
+        Measure::number(BALANCE, "The account's balance before the submission."),
+        Measure::number(CREDITS_LOST, "Credit taken for a failed job that did not come back."),
+    ],
+    &TRANSFER_MEASURES,
+]);
+
+static SERIES: [Series; 24] = joined(&[
+    &[
+        stage(SUBMIT),
+        stage(QUEUE),
+        stage(RENDER),
+        stage(RESULT),
+        stage(DOWNLOAD),
+        last(SUBMIT),
+        last(QUEUE),
+        last(RENDER),
+        last(RESULT),
+        last(DOWNLOAD),
+        pending(&JOBS_METRIC, JOBS),
+        pending(&POSITION_METRIC, PLACE),
+        pending(&OLDEST_METRIC, OLDEST),
+        Series { metric: &SPENT_METRIC, label: Some(Label::Setting(UNIT, UNIT)), from: Source::Measure(SPENT) },
+        from(&FAILURES_METRIC, POLL_FAILURES),
+        from(&UNKNOWN_METRIC, UNKNOWN_STATES),
+        from(&BALANCE_METRIC, BALANCE),
+        from(&LOST_METRIC, CREDITS_LOST),
+    ],
+    &TRANSFER_SERIES,
+]);

@@ -26,8 +26,11 @@ pub trait Ledger: Send + Sync {
     /// Forgets the job; with `refund`, its charge is not counted any more.
     fn close(&self, ticket: Ticket, refund: bool) -> BoxFuture<'_, Result<(), LedgerError>>;
 
-    /// Takes over the jobs of agents that ended before their jobs did. Each is given out once.
+    /// The jobs of agents that ended before their jobs did.
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>, LedgerError>>;
+
+    /// Makes such a job this agent's own; false if another agent was faster.
+    fn adopt(&self, ticket: Ticket) -> BoxFuture<'_, Result<bool, LedgerError>>;
 }
 
 /// A ledger in memory.
@@ -58,6 +61,10 @@ impl Ledger for Memory {
 
     fn leftovers(&self) -> BoxFuture<'_, Result<Vec<Leftover>, LedgerError>> {
         ready(Ok(Vec::new())).boxed()
+    }
+
+    fn adopt(&self, _: Ticket) -> BoxFuture<'_, Result<bool, LedgerError>> {
+        ready(Ok(false)).boxed()
     }
 }
 

@@ -35,13 +35,11 @@ use self::webhook::{Verify, Webhook};
 use super::api::classify::{self, Rule};
 use super::api::extract::Extract;
 use super::api::template::{Template, is_place_name};
-use super::api::{Call, Connection, call_settings};
+use super::api::{Call, call_settings, service_settings};
 use super::attempt::Prober;
 use super::download::Mode;
 use super::http::rules::JsonRule;
-use super::http::{HttpUrl, Version};
 use super::media::MediaRules;
-use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
 use super::{Pace, ProbeType};
 use crate::base::duration::HumanDuration;
@@ -52,73 +50,60 @@ use crate::base::size::ByteSize;
 use crate::model::measure::Kind;
 use crate::probe::pattern::JsonPath;
 
-/// An asynchronous job: submitted, followed until it ends, its result fetched and checked to be playable.
-///
-/// A submission is never repeated by itself. A job that is not done when the attempt's `timeout` passes, or that the agent
-/// can follow no longer, is cancelled. `timeout` is 10m and `every` 15m unless the probe says otherwise, whatever
-/// `defaults` says.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Generation {
-    /// The request that starts the job. Its headers are inherited by the other requests, and go to its own origin and to
-    /// those that are `trusted`; never to where the video lies, never across a redirect to another host.
-    pub submit: Call,
-    /// What the answer to the submission gives, by the name under which later requests use it: a JSON path, or a header.
-    /// A missing one is an error only when it is needed.
-    #[serde(default)]
-    pub job: BTreeMap<String, Extract>,
-    /// How the job is followed.
-    pub poll: Poll,
-    /// How the service tells that the job has ended, where it can.
-    pub webhook: Option<Webhook>,
-    /// How an answer tells where the job stands.
-    pub state: State,
-    /// Where an answer tells the job's place in the queue.
-    pub position: Option<JsonPath>,
-    /// When the job was queued, begun and done by the service's own clock, where it says so. Without it, stages are timed by
-    /// what was observed, to within a poll interval.
-    #[serde(default)]
-    pub marks: Marks,
-    /// What must hold of the last answer, or the job has not succeeded although it is called done.
-    #[serde(default)]
-    pub succeeded_if: Many<JsonRule>,
-    /// Where the video is; without it, the attempt ends when the job is done.
-    pub result: Option<ResultCall>,
-    /// What the video must be.
-    pub media: Option<MediaRules>,
-    /// The request that cancels a job which is given up.
-    pub cancel: Option<Call>,
-    /// A request made after the end of a job, such as one that deletes the video. It is made once, and what comes of it is
-    /// only noted.
-    pub cleanup: Option<Call>,
-    /// What the account's balance says about jobs that fail.
-    pub credits: Option<Credits>,
-    /// The longest that the job may wait in the queue: `queue_stuck`.
-    pub queue_deadline: Option<HumanDuration>,
-    /// What a job costs, and how much may be spent. Without it, nothing is counted.
-    pub budget: Option<Budget>,
-    /// What trouble means, tried in order on any answer.
-    #[serde(default)]
-    pub classify: Vec<Rule>,
-    /// Where an answer holds its error's words; where APIs usually have them, unless given.
-    #[serde(default)]
-    pub error_text: Many<JsonPath>,
-    /// What should hold, or the attempt is degraded.
-    #[serde(default)]
-    pub warn: Warn,
-    /// How names become addresses.
-    #[serde(default)]
-    pub resolve: Resolve,
-    /// How TLS is spoken and certificates checked.
-    #[serde(default)]
-    pub tls: Tls,
-    /// The protocol version to speak.
-    #[serde(default)]
-    pub version: Version,
-    /// Further origins, such as `https://rest.example`, that may be sent what the submission's headers say when an answer
-    /// leads there.
-    #[serde(default)]
-    pub trusted: Many<HttpUrl>,
+service_settings! {
+    /// An asynchronous job: submitted, followed until it ends, its result fetched and checked to be playable.
+    ///
+    /// A submission is never repeated by itself. A job that is not done when the attempt's `timeout` passes, or that the agent
+    /// can follow no longer, is cancelled. `timeout` is 10m and `every` 15m unless the probe says otherwise, whatever
+    /// `defaults` says.
+    pub struct Generation {
+        /// The request that starts the job. Its headers are inherited by the other requests, and go to its own origin and to
+        /// those that are `trusted`; never to where the video lies, never across a redirect to another host.
+        pub submit: Call,
+        /// What the answer to the submission gives, by the name under which later requests use it: a JSON path, or a header.
+        /// A missing one is an error only when it is needed.
+        #[serde(default)]
+        pub job: BTreeMap<String, Extract>,
+        /// How the job is followed.
+        pub poll: Poll,
+        /// How the service tells that the job has ended, where it can.
+        pub webhook: Option<Box<Webhook>>,
+        /// How an answer tells where the job stands.
+        pub state: State,
+        /// Where an answer tells the job's place in the queue.
+        pub position: Option<JsonPath>,
+        /// When the job was queued, begun and done by the service's own clock, where it says so. Without it, stages are timed by
+        /// what was observed, to within a poll interval.
+        #[serde(default)]
+        pub marks: Marks,
+        /// What must hold of the last answer, or the job has not succeeded although it is called done.
+        #[serde(default)]
+        pub succeeded_if: Many<JsonRule>,
+        /// Where the video is; without it, the attempt ends when the job is done.
+        pub result: Option<Box<ResultCall>>,
+        /// What the video must be.
+        pub media: Option<Box<MediaRules>>,
+        /// The request that cancels a job which is given up.
+        pub cancel: Option<Box<Call>>,
+        /// A request made after the end of a job, such as one that deletes the video. It is made once, and what comes of it is
+        /// only noted.
+        pub cleanup: Option<Box<Call>>,
+        /// What the account's balance says about jobs that fail.
+        pub credits: Option<Box<Credits>>,
+        /// The longest that the job may wait in the queue: `queue_stuck`.
+        pub queue_deadline: Option<HumanDuration>,
+        /// What a job costs, and how much may be spent. Without it, nothing is counted.
+        pub budget: Option<Box<Budget>>,
+        /// What trouble means, tried in order on any answer.
+        #[serde(default)]
+        pub classify: Vec<Rule>,
+        /// Where an answer holds its error's words; where APIs usually have them, unless given.
+        #[serde(default)]
+        pub error_text: Many<JsonPath>,
+        /// What should hold, or the attempt is degraded.
+        #[serde(default)]
+        pub warn: Warn,
+    }
 }
 
 call_settings! {
@@ -218,27 +203,16 @@ pub struct Warn {
 }
 
 impl Generation {
-    /// How its requests reach their services.
-    #[must_use]
-    pub fn connection(&self) -> Connection {
-        Connection {
-            resolve: self.resolve.clone(),
-            tls: self.tls.clone(),
-            version: self.version,
-            trusted: self.trusted.clone(),
-        }
-    }
-
     /// Every request that it may make, with the key under which it stands.
     fn calls(&self) -> impl Iterator<Item = (&'static str, Call)> {
-        let result = self.result.as_ref().and_then(ResultCall::call);
-        let credits = self.credits.as_ref().and_then(Credits::call);
+        let result = self.result.as_deref().and_then(ResultCall::call);
+        let credits = self.credits.as_deref().and_then(Credits::call);
         [
             ("submit", Some(self.submit.clone())),
             ("poll", self.poll.call()),
             ("result", result),
-            ("cancel", self.cancel.clone()),
-            ("cleanup", self.cleanup.clone()),
+            ("cancel", self.cancel.as_deref().cloned()),
+            ("cleanup", self.cleanup.as_deref().cloned()),
             ("credits", credits),
         ]
         .into_iter()
@@ -298,8 +272,8 @@ impl ProbeType for Generation {
         found.extend(self.poll.conflict().map(|message| ("poll", message)));
         let rules = self.classify.iter().filter_map(Rule::conflict);
         found.extend(rules.map(|message| ("classify", message.to_owned())));
-        found.extend(self.webhook.as_ref().and_then(Webhook::conflict).map(|message| ("webhook", message)));
-        found.extend(self.budget.as_ref().and_then(Budget::conflict).map(|message| ("budget", message.to_owned())));
+        found.extend(self.webhook.as_deref().and_then(Webhook::conflict).map(|message| ("webhook", message)));
+        found.extend(self.budget.as_deref().and_then(Budget::conflict).map(|message| ("budget", message.to_owned())));
         if self.credits.as_ref().is_some_and(|credits| credits.url.is_none()) {
             found.push(("credits", "`credits` lacks `url`".to_owned()));
         }
@@ -314,7 +288,9 @@ impl ProbeType for Generation {
                 found.push(("media", "`decode` needs the whole video; set `mode: full` in `result`".to_owned()));
             }
         }
-        found.extend(self.media.iter().flat_map(MediaRules::conflicts).map(|message| ("media", message)));
+        found.extend(
+            self.media.as_deref().into_iter().flat_map(MediaRules::conflicts).map(|message| ("media", message)),
+        );
         found.extend(self.tls.conflict().map(|message| ("tls", message)));
         found
     }

@@ -137,7 +137,7 @@ impl GenerationProber {
 
     async fn run(&self, order: &Order, timeline: &mut Timeline) -> Attempted {
         let desk = self.desk();
-        desk.recover().await.map_err(|error| unkept(&error))?;
+        desk.recovered().await.map_err(|error| unkept(&error))?;
         let leftover = self.leftover(order, timeline).await;
         let before = match &self.settings.credits {
             Some(credits) if leftover.is_none() => Some(self.balance(credits).await),
@@ -245,11 +245,12 @@ impl Attempt<'_> {
     async fn work(&mut self) -> Result<Option<Failure>, Trouble> {
         let submitted = match self.taken_over {
             Some(_) => None,
-            None => Some(self.submit().await?),
+            None => Some(Box::pin(self.submit()).await?),
         };
         let followed = self.follow(submitted).await;
         self.owed = followed.as_ref().is_err_and(|trouble| trouble.over);
-        self.finish(followed?).await
+        // Boxed, like the submission: most of the time a job waits, and what it does before and after takes no room then.
+        Box::pin(self.finish(followed?)).await
     }
 
     fn take_over(&mut self, leftover: Leftover) {

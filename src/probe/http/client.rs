@@ -58,7 +58,7 @@ impl Client {
         let address = self.resolver.address(host.clone(), is_same_host, timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, port), timeline).await?;
         let stream = if is_secure {
-            let name = certificate_name(host)?;
+            let name = certificate_name(&host)?;
             let now = self.shared.clock.now().as_second();
             let tls = self.tls().as_ref().map_err(Clone::clone)?;
             Stream::tls(tls.handshake(tcp, name, is_same_host, now, timeline).await?, HEADROOM)

@@ -1,6 +1,6 @@
 //! The tables of what the `library` probe learns, and the metrics made from it.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, joined};
 use crate::probe::download::kind::{MEDIA_FACT, TRANSFER_MEASURES, TRANSFER_SERIES};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
@@ -23,57 +23,9 @@ pub static KIND: Kind = Kind {
     name: "library",
     about: "Saved videos, listed through the API; an old one is opened by a fresh address and checked to be playable.",
     phases: &[LIST, ITEM, net::RESOLVE, net::CONNECT, net::TLS, PROCESSING, TRANSFER],
-    measures: &[
-        Measure::number(ITEMS, "Videos that the library lists."),
-        Measure::seconds(NEWEST, "Age of the newest, in seconds."),
-        Measure::seconds(OLDEST, "Age of the oldest, in seconds."),
-        TRANSFER_MEASURES[0],
-        TRANSFER_MEASURES[1],
-        TRANSFER_MEASURES[2],
-        TRANSFER_MEASURES[3],
-        TRANSFER_MEASURES[4],
-        TRANSFER_MEASURES[5],
-        TRANSFER_MEASURES[6],
-        net::ADDRESS_MEASURES[0],
-        net::ADDRESS_MEASURES[1],
-        net::CERTIFICATE_MEASURE,
-    ],
-    facts: &[
-        Fact { key: VIDEO, about: "Which video was opened, by the library's name for it." },
-        MEDIA_FACT,
-        net::CONNECTION_FACTS[0],
-        net::CONNECTION_FACTS[1],
-        net::CONNECTION_FACTS[2],
-        net::CONNECTION_FACTS[3],
-        net::CONNECTION_FACTS[4],
-        net::CONNECTION_FACTS[5],
-        net::CONNECTION_FACTS[6],
-        net::CONNECTION_FACTS[7],
-        net::CONNECTION_FACTS[8],
-        net::CONNECTION_FACTS[9],
-    ],
-    series: &[
-        phase(LIST),
-        phase(ITEM),
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(PROCESSING),
-        phase(TRANSFER),
-        from(&ITEMS_METRIC, ITEMS),
-        from(&NEWEST_METRIC, NEWEST),
-        from(&OLDEST_METRIC, OLDEST),
-        TRANSFER_SERIES[0],
-        TRANSFER_SERIES[1],
-        TRANSFER_SERIES[2],
-        TRANSFER_SERIES[3],
-        TRANSFER_SERIES[4],
-        TRANSFER_SERIES[5],
-        net::ADDRESS_SERIES[0],
-        net::ADDRESS_SERIES[1],
-        net::ADDRESS_SERIES[2],
-        net::CERTIFICATE_SERIES,
-    ],
+    measures: &MEASURES,
+    facts: &FACTS,
+    series: &SERIES,
     infos: &net::TLS_INFOS,
 };
 
@@ -92,3 +44,37 @@ static PHASES: Metric = Metric::gauge(
 static ITEMS_METRIC: Metric = Metric::gauge("forewarn_library_items", "Videos that the library lists.");
 static NEWEST_METRIC: Metric = Metric::gauge("forewarn_library_newest_age_seconds", "Age of the newest saved video.");
 static OLDEST_METRIC: Metric = Metric::gauge("forewarn_library_oldest_age_seconds", "Age of the oldest saved video.");
+
+static MEASURES: [Measure; 13] = joined(&[
+    &[
+        Measure::number(ITEMS, "Videos that the library lists."),
+        Measure::seconds(NEWEST, "Age of the newest, in seconds."),
+        Measure::seconds(OLDEST, "Age of the oldest, in seconds."),
+    ],
+    &TRANSFER_MEASURES,
+    &net::ADDRESS_MEASURES,
+    &[net::CERTIFICATE_MEASURE],
+]);
+
+static FACTS: [Fact; 12] = joined(&[
+    &[Fact { key: VIDEO, about: "Which video was opened, by the library's name for it." }, MEDIA_FACT],
+    &net::CONNECTION_FACTS,
+]);
+
+static SERIES: [Series; 20] = joined(&[
+    &[
+        phase(LIST),
+        phase(ITEM),
+        phase(net::RESOLVE),
+        phase(net::CONNECT),
+        phase(net::TLS),
+        phase(PROCESSING),
+        phase(TRANSFER),
+        from(&ITEMS_METRIC, ITEMS),
+        from(&NEWEST_METRIC, NEWEST),
+        from(&OLDEST_METRIC, OLDEST),
+    ],
+    &TRANSFER_SERIES,
+    &net::ADDRESS_SERIES,
+    &[net::CERTIFICATE_SERIES],
+]);

@@ -12,71 +12,56 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::api::{Call, Connection};
+use super::api::{Call, service_settings};
 use super::attempt::Prober;
 use super::download::Mode;
-use super::http::{HttpUrl, Version};
 use super::media::MediaRules;
-use super::net::settings::{Resolve, Tls};
 use super::net::shared::Shared;
 use super::pattern::JsonPath;
 use super::{Pace, ProbeType};
 use crate::base::duration::HumanDuration;
-use crate::base::many::Many;
 use crate::base::size::ByteSize;
 use crate::model::measure::Kind;
 
-/// Saved videos, listed through the API; one of them is opened by a fresh address and checked to be playable.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Library {
-    /// The request that lists the saved videos. Its headers are inherited by `item`; they never go to where a video lies.
-    pub list: Call,
-    /// Which values in the answer are the videos: `$.items[*]`.
-    pub items: JsonPath,
-    /// Where a video has its name, counted from the video; `$.id` unless given.
-    pub id: Option<JsonPath>,
-    /// Where a video has the time at which it was saved (RFC 3339, or Unix seconds or milliseconds), counted from the video.
-    /// Without it, the list's order counts, the newest first.
-    pub created: Option<JsonPath>,
-    /// How many videos must be listed. Fewer fail as `no_output`: saved videos are missing.
-    #[serde(default = "Library::default_at_least")]
-    pub at_least: u32,
-    /// The newest video must be younger than this, or the attempt fails as `stale`: what is made is no longer saved.
-    pub newest_within: Option<HumanDuration>,
-    /// Which video is opened.
-    #[serde(default)]
-    pub pick: Pick,
-    /// Opens only videos that were saved so long ago; none of that age fails as `no_output`: old videos are missing.
-    pub older_than: Option<HumanDuration>,
-    /// The request that gives a video's fresh address; `{id}` is its name. Without it, the list has the address.
-    pub item: Option<Call>,
-    /// Where the answer to `item` (or the video in the list) has the address.
-    pub url: JsonPath,
-    /// How much of the video is fetched.
-    #[serde(default = "Library::default_mode")]
-    pub mode: Mode,
-    /// The most bytes of video to accept.
-    #[serde(default = "Library::default_max_bytes")]
-    pub max_bytes: ByteSize,
-    /// What the video must be.
-    #[serde(default)]
-    pub media: MediaRules,
-    /// What should hold, or the attempt is degraded.
-    #[serde(default)]
-    pub warn: Warn,
-    /// How names become addresses.
-    #[serde(default)]
-    pub resolve: Resolve,
-    /// How TLS is spoken and certificates checked.
-    #[serde(default)]
-    pub tls: Tls,
-    /// The protocol version to speak.
-    #[serde(default)]
-    pub version: Version,
-    /// Further origins, such as `https://rest.example`, that may be sent what the headers of `list` say.
-    #[serde(default)]
-    pub trusted: Many<HttpUrl>,
+service_settings! {
+    /// Saved videos, listed through the API; one of them is opened by a fresh address and checked to be playable.
+    pub struct Library {
+        /// The request that lists the saved videos. Its headers are inherited by `item`; they never go to where a video lies.
+        pub list: Call,
+        /// Which values in the answer are the videos: `$.items[*]`.
+        pub items: JsonPath,
+        /// Where a video has its name, counted from the video; `$.id` unless given.
+        pub id: Option<JsonPath>,
+        /// Where a video has the time at which it was saved (RFC 3339, or Unix seconds or milliseconds), counted from the video.
+        /// Without it, the list's order counts, the newest first.
+        pub created: Option<JsonPath>,
+        /// How many videos must be listed. Fewer fail as `no_output`: saved videos are missing.
+        #[serde(default = "Library::default_at_least")]
+        pub at_least: u32,
+        /// The newest video must be younger than this, or the attempt fails as `stale`: what is made is no longer saved.
+        pub newest_within: Option<HumanDuration>,
+        /// Which video is opened.
+        #[serde(default)]
+        pub pick: Pick,
+        /// Opens only videos that were saved so long ago; none of that age fails as `no_output`: old videos are missing.
+        pub older_than: Option<HumanDuration>,
+        /// The request that gives a video's fresh address; `{id}` is its name. Without it, the list has the address.
+        pub item: Option<Call>,
+        /// Where the answer to `item` (or the video in the list) has the address.
+        pub url: JsonPath,
+        /// How much of the video is fetched.
+        #[serde(default = "Library::default_mode")]
+        pub mode: Mode,
+        /// The most bytes of video to accept.
+        #[serde(default = "Library::default_max_bytes")]
+        pub max_bytes: ByteSize,
+        /// What the video must be.
+        #[serde(default)]
+        pub media: MediaRules,
+        /// What should hold, or the attempt is degraded.
+        #[serde(default)]
+        pub warn: Warn,
+    }
 }
 
 /// Which of the listed videos is opened.
@@ -111,17 +96,6 @@ impl Library {
 
     const fn default_max_bytes() -> ByteSize {
         ByteSize(256 << 20)
-    }
-
-    /// How its requests reach their services.
-    #[must_use]
-    pub fn connection(&self) -> Connection {
-        Connection {
-            resolve: self.resolve.clone(),
-            tls: self.tls.clone(),
-            version: self.version,
-            trusted: self.trusted.clone(),
-        }
     }
 }
 

@@ -141,10 +141,10 @@ impl Prober for LibraryProber {
     }
 }
 
-fn record(shelf: &Shelf<'_>, timeline: &mut Timeline) {
-    #[expect(clippy::cast_precision_loss, reason = "bounded by the shelf")]
-    timeline.measure(ITEMS, shelf.len() as f64);
-    if let Some((newest, oldest)) = shelf.ages() {
+fn record(videos: &Shelf<'_>, timeline: &mut Timeline) {
+    #[expect(clippy::cast_precision_loss, reason = "bounded by the videos")]
+    timeline.measure(ITEMS, videos.len() as f64);
+    if let Some((newest, oldest)) = videos.ages() {
         timeline.measure(NEWEST, newest.as_secs_f64());
         timeline.measure(OLDEST, oldest.as_secs_f64());
     }

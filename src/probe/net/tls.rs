@@ -225,13 +225,13 @@ fn verify_itself(
 ///
 /// # Errors
 /// A [`Failure`] of reason `tls` for a name that no certificate can have.
-pub fn certificate_name(host: Host<&str>) -> Result<ServerName<'static>, Failure> {
+pub fn certificate_name(host: &Host<&str>) -> Result<ServerName<'static>, Failure> {
     match host {
-        Host::Domain(name) => ServerName::try_from(name.to_owned()).map_err(|_| {
+        Host::Domain(name) => ServerName::try_from((*name).to_owned()).map_err(|_| {
             Failure::new(Reason::Tls, format!("`{}` cannot be a certificate's name", printable(name, 253)))
         }),
-        Host::Ipv4(address) => Ok(IpAddr::V4(address).into()),
-        Host::Ipv6(address) => Ok(IpAddr::V6(address).into()),
+        Host::Ipv4(address) => Ok(IpAddr::V4(*address).into()),
+        Host::Ipv6(address) => Ok(IpAddr::V6(*address).into()),
     }
 }
 

@@ -133,7 +133,7 @@ async fn a_job_in_flight_survives_kill_nine_and_the_budget_holds() {
     agent.metric(RUNS, &[("probe", "paid"), ("outcome", "ok")], |runs| runs == 1.0).await;
     agent.metric(FAILURES, &SPENT, |failures| failures >= 2.0).await;
     jobs.seen(|seen| {
-        assert_eq!((seen.submitted, seen.cancelled.len()), (1, 0), "one job, paid once, and not given up")
+        assert_eq!((seen.submitted, seen.cancelled.len()), (1, 0), "one job, paid once, and not given up");
     });
 }
 
@@ -248,6 +248,13 @@ async fn a_job_whose_probe_is_gone_is_told_of() {
 
     folder.write("forewarn.yml", "probes: []\n");
     let agent = Agent::start(&folder).await;
-    let entry = agent.log.entry("its probe is gone").await;
+    let entry = agent.log.entry("its probe is not here").await;
     assert_eq!((entry["probe"].as_str(), entry["job"].as_str()), (Some("paid"), Some("1")), "{entry}");
+
+    // It comes back with the probe, here by a reload.
+    folder.write("forewarn.yml", &configuration(&url));
+    let asked = jobs.seen(|seen| seen.asked);
+    agent.reload().await;
+    jobs.until("the job is picked up", |seen| seen.asked >= asked + 2).await;
+    jobs.seen(|seen| assert_eq!(seen.submitted, 1));
 }
