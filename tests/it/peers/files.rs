@@ -94,7 +94,7 @@ pub(crate) fn fragmented() -> Arc<[u8]> {
     Arc::clone(&MADE)
 }
 
-/// Four seconds of WebM, whose index (cues) comes last.
+/// Four seconds of `WebM`, whose index (cues) comes last.
 pub(crate) fn webm() -> Arc<[u8]> {
     static MADE: LazyLock<Arc<[u8]>> =
         LazyLock::new(|| encoded("video.webm", &["-c:v", "libvpx", "-b:v", "3M", "-deadline", "realtime"]));
