@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{asked, by_ranges, download, measure, serving, watch};
 use crate::peers::authority::Authority;
-use crate::peers::files::{File, fragmented, index_first, index_last};
+use crate::peers::files::{File, fragmented, index_first, index_last, webm};
 use crate::peers::probing::Inspect;
 use crate::peers::tcp::{Peer, answer, header};
 
@@ -50,6 +50,17 @@ async fn a_small_file_takes_one_request() {
     #[expect(clippy::cast_precision_loss, reason = "small")]
     let wanted = total as f64;
     assert!((measure(&result, "bytes") - wanted).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn other_formats_are_read_by_ranges_too() {
+    let file = File::of(webm());
+    let peer = Peer::site(move |request| file.answer_with(request, &[("content-type", "video/webm")])).await;
+    let result = by_ranges(&peer).await;
+    result.assert_ok();
+    assert!(result.fact("media").starts_with("webm, vp8 640x360, 4.0s"), "{}", result.fact("media"));
+    let asked = asked(&peer);
+    assert!((2..=9).contains(&asked.len()), "{asked:?}");
 }
 
 #[tokio::test]

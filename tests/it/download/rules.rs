@@ -64,6 +64,18 @@ async fn what_the_server_calls_it_is_compared_with_what_it_is() {
 }
 
 #[tokio::test]
+async fn the_picture_is_looked_at_where_that_is_asked_for() {
+    let peer = serving(File::of(index_first())).await;
+    let decode = json!({"video": true, "decode": "first_frame"});
+    watch(&peer.url("/"), json!({"media": decode})).await.assert_ok();
+    let peer = serving(File::of(&include_bytes!("../../../src/demo/assets/black.mp4")[..])).await;
+    watch(&peer.url("/"), json!({})).await.assert_ok();
+    let result = watch(&peer.url("/"), json!({"media": decode})).await;
+    let detail = result.assert_failed(Reason::NotPlayable, Blame::Target);
+    assert!(detail.contains("black"), "{detail}");
+}
+
+#[tokio::test]
 async fn sizes_are_bounded_on_both_sides() {
     let peer = serving(File::of(index_first())).await;
     for mode in ["full", "ranges"] {

@@ -1,7 +1,11 @@
 //! How long a signed address still holds: a measure of each attempt, and a metric.
 
 use forewarn::base::clock::{Clock, Timestamp};
+use forewarn::model::measure::Source;
 use forewarn::model::reason::{Blame, Reason};
+use forewarn::probe::ProbeType;
+use forewarn::probe::download::Download;
+use forewarn::probe::library::Library;
 use serde_json::json;
 
 use super::{measure, serving, watch};
@@ -41,6 +45,14 @@ async fn time_left_is_measured_in_every_dialect() {
     }
     let result = watch(&peer.url("/v.mp4"), json!({})).await;
     assert_eq!(result.findings.measure("url_time_left"), None);
+}
+
+#[test]
+fn time_left_is_a_metric_of_whatever_fetches_files() {
+    for kind in [Download::kind(), Library::kind()] {
+        let series = kind.series.iter().find(|series| series.metric.name == "forewarn_download_url_time_left_seconds");
+        assert!(matches!(series.unwrap().from, Source::Measure("url_time_left")), "{}", kind.name);
+    }
 }
 
 #[tokio::test]

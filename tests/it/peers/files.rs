@@ -94,6 +94,13 @@ pub(crate) fn fragmented() -> Arc<[u8]> {
     Arc::clone(&MADE)
 }
 
+/// Four seconds of `WebM`, whose index (cues) comes last.
+pub(crate) fn webm() -> Arc<[u8]> {
+    static MADE: LazyLock<Arc<[u8]>> =
+        LazyLock::new(|| encoded("video.webm", &["-c:v", "libvpx", "-b:v", "3M", "-deadline", "realtime"]));
+    Arc::clone(&MADE)
+}
+
 /// The SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     forewarn::base::hash::hexadecimal(&Sha256::digest(bytes))
@@ -104,14 +111,18 @@ pub(crate) fn find(bytes: &[u8], text: &[u8]) -> usize {
     bytes.windows(text.len()).position(|window| window == text).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "what ffmpeg made is no file from outside")]
 fn made(options: &[&str]) -> Arc<[u8]> {
+    const H264: [&str; 6] = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "20"];
+    encoded("video.mp4", &[&H264, options].concat())
+}
+
+#[expect(clippy::disallowed_methods, reason = "what ffmpeg made is no file from outside")]
+fn encoded(name: &str, options: &[&str]) -> Arc<[u8]> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("video.mp4");
+    let path = folder.path().join(name);
     let source = "testsrc2=size=640x360:rate=25:duration=4";
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "20"])
-        .args(["-pix_fmt", "yuv420p"])
+        .args(["-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p"])
         .args(options)
         .arg(&path)
         .output()
