@@ -11,7 +11,7 @@
 //! | 5 | `main.rs`, [`cli`] | parse the command line, call the library, turn an error into an exit code |
 //! | 4 | [`app`], [`demo`] | wiring, reload, one listener, shutdown · the simulated service |
 //! | 3 | [`config`] | composes every part's settings; pure: text → plan, or all problems at once |
-//! | 2 | [`probe`], [`schedule`], [`metrics`] | one room each for doing, timing and exporting |
+//! | 2 | [`probe`], [`schedule`], [`metrics`], [`store`] | one room each for doing, timing, exporting and remembering |
 //! | 1 | [`model`] | the nouns: plain values, no I/O, no async |
 //! | 0 | [`base`] | clock, durations, secrets, bounded reads: no domain words |
 
@@ -24,3 +24,4 @@ pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod schedule;
+pub mod store;

@@ -1,6 +1,6 @@
 //! The probing side: a plan made into probers, jobs and series, and replaced by the next plan without losing anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Observer;
+use super::ledger::{may_have_leftovers, recover};
 use super::results::Results;
 use crate::base::clock::Clock;
 use crate::config::plan::{Plan, PlannedProbe};
@@ -15,6 +16,7 @@ use crate::metrics::{Metrics, MetricsError, ProbeSeries, Scrape};
 use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult};
 use crate::probe::attempt::{self, Order, Prober};
+use crate::probe::generation::desk::Desk;
 use crate::probe::net::shared::Shared;
 use crate::schedule::runner::{Firing, Job, Limits, Run, Scheduler, Sink, Stopped};
 
@@ -23,6 +25,8 @@ pub(super) struct Agent {
     metrics: Arc<Metrics>,
     results: Arc<Results>,
     scheduler: Scheduler,
+    /// Jobs outlive plans.
+    desk: Arc<Desk>,
     clock: Clock,
     plan: Mutex<Plan>,
 }
@@ -48,12 +52,19 @@ impl fmt::Display for Difference {
 }
 
 impl Agent {
-    pub(super) fn start(plan: Plan, clock: Clock, observer: Option<Observer>) -> Result<Self, MetricsError> {
+    pub(super) fn start(
+        plan: Plan,
+        clock: Clock,
+        desk: Arc<Desk>,
+        observer: Option<Observer>,
+    ) -> Result<Self, MetricsError> {
         let metrics = Arc::new(Metrics::new(&crate::probe::kinds(), &[("version", env!("CARGO_PKG_VERSION"))])?);
         let results = Arc::new(Results::new(Arc::clone(&metrics), observer));
+        let lags = Arc::clone(&metrics);
+        desk.observe_lag(move |lag| lags.poll_lag(lag));
         let sink: Arc<dyn Sink> = Arc::<Results>::clone(&results);
         let scheduler = Scheduler::start(limits(&plan), clock.clone(), sink);
-        let agent = Self { metrics, results, scheduler, clock, plan: Mutex::new(plan) };
+        let agent = Self { metrics, results, scheduler, desk, clock, plan: Mutex::new(plan) };
         agent.apply(&agent.plan.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(agent)
     }
@@ -67,15 +78,28 @@ impl Agent {
         difference
     }
 
+    /// Takes over what an earlier agent left, in the background: the first attempt of a probe waits for it, nobody else.
+    fn look_for_leftovers(&self, plan: &Plan) {
+        if !may_have_leftovers(&plan.store) {
+            return;
+        }
+        let (desk, clock) = (Arc::clone(&self.desk), self.clock.clone());
+        tokio::spawn(async move { recover(&desk, &clock).await });
+    }
+
     pub(super) fn reload_failed(&self) {
         self.metrics.reloaded(false, self.clock.now());
     }
 
     pub(super) fn scrape(&self, accept: Option<&str>, accept_encoding: Option<&str>) -> Scrape {
+        // Asked for now, so that a job's age is its age at the scrape.
+        self.metrics.pending(&self.desk.pending());
         self.metrics.scrape(accept, accept_encoding)
     }
 
     pub(super) async fn stop(&self) -> Stopped {
+        // Attempts that follow jobs cancel them, within the grace that all attempts have.
+        self.desk.close();
         let grace = self.plan.lock().unwrap_or_else(PoisonError::into_inner).agent.grace.get();
         self.scheduler.stop(grace).await
     }
@@ -83,18 +107,25 @@ impl Agent {
     /// Probers are made anew for every plan, so that they see a changed resolver and changed trust roots; what must
     /// survive lives in the metrics and the schedule, by the probe's name.
     fn apply(&self, plan: &Plan) {
-        let shared = Arc::new(Shared::new(self.clock.clone()));
+        let shared = Arc::new(Shared::with_desk(self.clock.clone(), Arc::clone(&self.desk)));
+        let names = plan.probes.iter().map(|probe| &probe.name).collect();
+        self.desk.limit(plan.agent.budget.clone());
         // Series first: a result must find its place.
         self.metrics.replace(plan.probes.iter().map(|probe| series(plan, probe)));
         self.scheduler.replace(plan.probes.iter().map(|probe| job(plan, probe, &shared, &self.clock)).collect());
-        self.results.keep_only(&plan.probes.iter().map(|probe| &probe.name).collect());
+        self.results.keep_only(&names);
+        self.desk.keep_only(&names);
+        self.look_for_leftovers(plan);
         self.metrics.reloaded(true, self.clock.now());
     }
 }
 
 /// Runs one probe of `plan` once, now, outside any schedule.
-pub async fn once(plan: &Plan, probe: &PlannedProbe, clock: &Clock) -> ProbeResult {
-    let shared = Arc::new(Shared::new(clock.clone()));
+pub async fn once(plan: &Plan, probe: &PlannedProbe, clock: &Clock, desk: &Arc<Desk>) -> ProbeResult {
+    desk.limit(plan.agent.budget.clone());
+    // What other probes left is for the agent that runs them.
+    desk.keep_only(&HashSet::from([&probe.name]));
+    let shared = Arc::new(Shared::with_desk(clock.clone(), Arc::clone(desk)));
     let order = Order {
         identity: identity(plan, probe),
         trigger: crate::model::result::Trigger::Demand,
@@ -133,6 +164,7 @@ fn series(plan: &Plan, probe: &PlannedProbe) -> ProbeSeries {
         kind: probe.spec.kind(),
         labels: probe.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         timeout: probe.cadence.timeout,
+        settings: probe.spec.settings(),
     }
 }
 
@@ -165,6 +197,7 @@ fn warn_of_restarts(old: &Plan, new: &Plan) {
         ("agent.listen", before.listen != after.listen),
         ("agent.concurrency", before.concurrency != after.concurrency),
         ("agent.per_host", before.per_host != after.per_host),
+        ("store.url", old.store.url != new.store.url),
     ] {
         if changed {
             tracing::warn!(key, "this change takes effect at the next start");

@@ -4,6 +4,7 @@
 
 mod agent;
 mod door;
+mod ledger;
 mod problems;
 mod results;
 
@@ -19,12 +20,14 @@ use tokio::task::JoinHandle;
 
 use self::agent::Agent;
 pub use self::agent::{Difference, once};
+pub use self::ledger::desk;
 pub use self::problems::log as log_problems;
 use crate::base::clock::Clock;
 use crate::base::serve::{Limits, serve};
 use crate::config::plan::Plan;
 use crate::config::problem::{Problem, Problems};
 use crate::model::result::ProbeResult;
+pub use crate::probe::generation::desk::Desk;
 use crate::schedule::runner::Stopped;
 
 /// Where a plan comes from: called at each reload, on a thread that may block.
@@ -39,6 +42,8 @@ pub struct Options {
     pub listener: TcpListener,
     /// Wall time.
     pub clock: Clock,
+    /// Where jobs are followed.
+    pub desk: Arc<Desk>,
     /// Who else wants to see results.
     pub observer: Option<Observer>,
 }
@@ -88,7 +93,7 @@ impl App {
     pub fn start(plan: Plan, source: Source, options: Options) -> anyhow::Result<Self> {
         let listener = options.listener;
         let address = listener.local_addr()?;
-        let agent = Agent::start(plan, options.clock, options.observer)?;
+        let agent = Agent::start(plan, options.clock, options.desk, options.observer)?;
         let core = Arc::new(Core {
             agent,
             source,

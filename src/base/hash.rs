@@ -27,6 +27,17 @@ pub fn spread_64(parts: &[&str]) -> u64 {
     hash ^ (hash >> 31)
 }
 
+/// Bytes in hexadecimal, lower case.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod duration;
 pub mod hash;
 pub mod json;
+pub mod listen;
 pub mod many;
 pub mod parse;
 pub mod secret;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::run::{Signals, block_on, ended};
 use super::{BAD_CONFIG, Global, complain, logging};
-use crate::app::{self, App, Observer, Source};
+use crate::app::{self, App, Desk, Observer, Source};
 use crate::base::clock::Clock;
 use crate::config::load::Sources;
 use crate::config::plan::Plan;
@@ -57,13 +57,18 @@ async fn show(global: &Global, options: &Options) -> anyhow::Result<ExitCode> {
     };
     let clock = Clock::system();
     let names = plan.probes.iter().map(|probe| probe.name.clone());
-    let screen =
-        Arc::new(Screen::start(Live::new(names, links, TimeZone::system()), clock.clone(), Style::of_stdout())?);
+    let desk: Arc<Desk> = Arc::default();
+    let pending = {
+        let desk = Arc::clone(&desk);
+        Box::new(move || desk.pending())
+    };
+    let live = Live::new(names, links, TimeZone::system());
+    let screen = Arc::new(Screen::start(live, pending, clock.clone(), Style::of_stdout())?);
     let observer: Observer = {
         let screen = Arc::clone(&screen);
         Arc::new(move |result| screen.update(result.clone()))
     };
-    let app = App::start(plan, source, app::Options { listener: own, clock, observer: Some(observer) })?;
+    let app = App::start(plan, source, app::Options { listener: own, clock, desk, observer: Some(observer) })?;
     signals.end(&app).await;
     tokio::select! {
         _ = app.stop() => {}

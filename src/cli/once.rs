@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use super::run::block_on;
 use super::{BAD_CONFIG, Global, Paths, columns, complain, logging, print, waterfall};
-use crate::app;
+use crate::app::{self, Desk};
 use crate::base::clock::Clock;
 use crate::config::plan::Plan;
 use crate::config::{self, render};
+use crate::model::job::Pending;
+use crate::model::result::ProbeResult;
 
 pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> ExitCode {
     logging::start_at(global, tracing::Level::WARN);
@@ -26,8 +28,11 @@ pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> E
     let waiting = stderr().is_terminal() && !json;
     let result = block_on(async {
         let clock = Clock::system();
-        let attempt = app::once(&plan, probe, &clock);
-        Ok(if waiting { super::progress::shown_while(name, attempt).await } else { attempt.await })
+        let desk = app::desk(&plan, &clock);
+        let attempt = app::once(&plan, probe, &clock, &desk);
+        let attempt = given_up_on_interrupt(attempt, &desk);
+        let how_far = || desk.pending().first().map(Pending::progress);
+        Ok(if waiting { super::progress::shown_while(name, how_far, attempt).await } else { attempt.await })
     });
     match result {
         Ok(result) => {
@@ -45,6 +50,28 @@ pub(super) fn probe(global: &Global, json: bool, name: &str, paths: &Paths) -> E
         }
     }
 }
+
+/// Waits for `attempt`. An interrupt lets it cancel its job, if it has one, and end; a second one ends the program.
+async fn given_up_on_interrupt(attempt: impl Future<Output = ProbeResult>, desk: &Desk) -> ProbeResult {
+    let mut attempt = std::pin::pin!(attempt);
+    tokio::select! {
+        result = &mut attempt => return result,
+        // Without a job there is nothing to leave behind, and nobody wants to wait.
+        Ok(()) = tokio::signal::ctrl_c() => {
+            if desk.pending().is_empty() {
+                std::process::exit(INTERRUPTED);
+            }
+            desk.close();
+        }
+    }
+    tokio::select! {
+        result = attempt => result,
+        _ = tokio::signal::ctrl_c() => std::process::exit(INTERRUPTED),
+    }
+}
+
+/// What shells make of a program that an interrupt ended.
+const INTERRUPTED: i32 = 130;
 
 fn unknown(name: &str, plan: &Plan) -> String {
     let names = plan.probes.iter().map(|probe| probe.name.as_str());

@@ -6,8 +6,13 @@ use std::time::Duration;
 use crate::base::clock::Instant;
 use crate::base::duration::shown;
 
-/// Waits for `work`; after half a second, says on standard error how long it has been waiting for `what`.
-pub(super) async fn shown_while<T>(what: &str, work: impl Future<Output = T>) -> T {
+/// Waits for `work`; after half a second, says on standard error how long it has been waiting for `what`, and how far that
+/// has come, where that is known.
+pub(super) async fn shown_while<T>(
+    what: &str,
+    how_far: impl Fn() -> Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
     let mut work = std::pin::pin!(work);
     let start = Instant::now();
     let mut ticks = tokio::time::interval_at(start + PATIENCE, TICK);
@@ -22,7 +27,8 @@ pub(super) async fn shown_while<T>(what: &str, work: impl Future<Output = T>) ->
             }
             _ = ticks.tick() => {
                 is_drawn = true;
-                draw(&format!("\r\x1b[K{what} … {}", shown(start.elapsed())));
+                let so_far = how_far().unwrap_or_else(|| format!("… {}", shown(start.elapsed())));
+                draw(&format!("\r\x1b[K{what}  {so_far}"));
             }
         }
     }

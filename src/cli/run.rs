@@ -92,7 +92,9 @@ async fn serve(global: &Global, paths: &Paths) -> anyhow::Result<ExitCode> {
     app::log_problems(&plan.warnings);
     let probes = plan.probes.len();
     let listener = app::bind(global.listen.unwrap_or(plan.agent.listen.0), "--listen or agent.listen").await?;
-    let app = App::start(plan, source, Options { listener, clock: Clock::system(), observer: None })?;
+    let clock = Clock::system();
+    let desk = app::desk(&plan, &clock);
+    let app = App::start(plan, source, Options { listener, clock, desk, observer: None })?;
     tracing::info!(probes, address = %app.address(), "forewarn {} runs", env!("CARGO_PKG_VERSION"));
     let signal = signals.end(&app).await;
     tracing::info!(signal, "stopping; running attempts may end within the grace, a second signal cuts it short");

@@ -9,7 +9,9 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::bounded::printable;
+use crate::base::clock::Timestamp;
 use crate::base::duration::shown;
+use crate::model::measure::Unit;
 use crate::model::outcome::Outcome;
 use crate::model::result::{ProbeResult, Step};
 use crate::probe::http::kind;
@@ -132,14 +134,47 @@ fn place(step: &Step, whole: Duration, columns: usize) -> (usize, usize) {
 /// The numbers and texts of the result, one a line.
 fn learned(out: &mut String, result: &ProbeResult, width: usize) {
     let findings = &result.findings;
-    let measures = findings.measures.iter().filter(|(key, _)| !FOR_PROGRAMS.contains(key));
-    let measures = measures.map(|(key, value)| (*key, value.to_string()));
+    // Of a phase the chart tells already.
+    let told = |key: &str| FOR_PROGRAMS.contains(&key) || result.kind.phases.contains(&key);
+    let measures = findings.measures.iter().filter(|(key, _)| !told(key));
+    let unit = |key: &str| {
+        let known = result.kind.measures.iter().find(|measure| measure.key == key);
+        known.map_or(Unit::Number, |measure| measure.unit)
+    };
+    let measures = measures.map(|(key, value)| (*key, in_words(*value, unit(key))));
     let rows: Vec<_> = measures.chain(findings.facts.iter().cloned()).collect();
     let Some(column) = rows.iter().map(|(key, _)| key.len()).max() else { return };
     let room = width.saturating_sub(column + 4);
     out.push('\n');
     for (key, text) in rows {
         line(out, &format!("  {DIM}{key:<column$}{DIM:#} {}", printable(&text, room)));
+    }
+}
+
+/// A number as people read it.
+fn in_words(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Number => {
+            let text = format!("{value:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        Unit::Seconds => match Duration::try_from_secs_f64(value.abs()) {
+            Ok(span) if value < 0.0 => format!("-{}", shown(span)),
+            Ok(span) => shown(span),
+            Err(_) => value.to_string(),
+        },
+        Unit::Bytes => bytes_in_words(value),
+        Unit::BytesPerSecond => format!("{}/s", bytes_in_words(value)),
+        #[expect(clippy::cast_possible_truncation, reason = "moments far from ours are shown as numbers")]
+        Unit::Moment => Timestamp::from_second(value as i64).map_or_else(|_| value.to_string(), |at| at.to_string()),
+    }
+}
+
+fn bytes_in_words(value: f64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    match units.into_iter().find(|(_, size)| value >= 10.0 * size) {
+        Some((unit, size)) => format!("{:.1} {unit}", value / size),
+        None => format!("{value:.0} B"),
     }
 }
 
@@ -244,6 +279,23 @@ pika-web http pika/web from eu
   remote 127.0.0.1:80
 ";
         assert_eq!(plain, expected, "\n{plain}");
+    }
+
+    #[test]
+    fn numbers_read_as_what_they_count() {
+        for (value, unit, expected) in [
+            (503.0, Unit::Number, "503"),
+            (0.25, Unit::Number, "0.25"),
+            (0.000_815, Unit::Seconds, "815µs"),
+            (-61.0, Unit::Seconds, "-1m01s"),
+            (28_970.0, Unit::Bytes, "29.0 kB"),
+            (4256.0, Unit::Bytes, "4256 B"),
+            (12_500_000.0, Unit::BytesPerSecond, "12.5 MB/s"),
+            (1_767_225_600.0, Unit::Moment, "2026-01-01T00:00:00Z"),
+            (f64::NAN, Unit::Seconds, "NaN"),
+        ] {
+            assert_eq!(in_words(value, unit), expected);
+        }
     }
 
     #[test]

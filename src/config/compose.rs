@@ -21,14 +21,16 @@ use super::yaml::collect::collect;
 use super::yaml::{Document, Value};
 use crate::base::duration::HumanDuration;
 use crate::model::name::Name;
-use crate::probe::Spec;
+use crate::probe::{Pace, Spec};
 use crate::schedule::cadence::{Cadence, When};
 use crate::schedule::settings::{Confirm, Zone};
+use crate::store::settings::StoreSettings;
 
 /// The plan that `documents` make together. It is fit for use only when no error is among `problems`.
 pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     let sections = Sections::gather(documents, problems);
     let agent: AgentSettings = sections.agent.map(|section| read_lone(section, problems)).unwrap_or_default();
+    let store: StoreSettings = sections.store.map(|section| read_lone(section, problems)).unwrap_or_default();
     let defaults: DefaultsSettings = sections.defaults.map(|section| read_lone(section, problems)).unwrap_or_default();
     if let Some(Section { value, .. }) = sections.agent {
         check_caps(value, &agent, problems);
@@ -47,7 +49,7 @@ pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     let labels = agent.labels.with(&defaults.labels);
     let mut composer = Composer { defaults, labels, topology, names: HashMap::new(), problems };
     let probes = sections.probes.into_iter().filter_map(|spot| composer.probe(spot)).collect();
-    Plan { agent, services: composer.topology.into_services(), probes, warnings: Problems::default() }
+    Plan { agent, store, services: composer.topology.into_services(), probes, warnings: Problems::default() }
 }
 
 /// A top-level entry.
@@ -61,6 +63,7 @@ struct Section<'a> {
 #[derive(Default)]
 struct Sections<'a> {
     agent: Option<Section<'a>>,
+    store: Option<Section<'a>>,
     defaults: Option<Section<'a>>,
     services: Vec<Spot<'a>>,
     probes: Vec<Spot<'a>>,
@@ -97,6 +100,7 @@ impl<'a> Sections<'a> {
         let key = section.key;
         match key.text() {
             "agent" => section.only(&mut self.agent, problems),
+            "store" => section.only(&mut self.store, problems),
             "defaults" => section.only(&mut self.defaults, problems),
             "services" => section.list(&mut self.services, problems),
             "probes" => section.list(&mut self.probes, problems),
@@ -180,8 +184,8 @@ impl<'a> Composer<'a, '_> {
             let message = format!("with those of `agent` and `defaults`, the probe has {} labels", labels.len());
             self.problems.add(spot.key("labels").problem(message).hint(format!("the most is {MAX_LABELS}")));
         }
-        let cadence = self.cadence(&mut settings);
         let spec = settings.take_spec();
+        let cadence = self.cadence(&mut settings, spec.as_ref().map(Spec::pace).unwrap_or_default());
         if !is_whole {
             return None;
         }
@@ -201,18 +205,19 @@ impl<'a> Composer<'a, '_> {
         })
     }
 
-    fn cadence(&self, settings: &mut ProbeSettings) -> Cadence {
+    fn cadence(&self, settings: &mut ProbeSettings, pace: Pace) -> Cadence {
         let defaults = &self.defaults;
+        let (every, timeout) = (pace.every.map(HumanDuration), pace.timeout.map(HumanDuration));
         let when = match settings.cron.take() {
             Some(expression) => {
                 let zone = settings.timezone.take().or_else(|| defaults.timezone.clone());
                 When::Cron { expression, zone: zone.map_or(TimeZone::UTC, |Zone(zone)| zone) }
             }
-            None => When::Every(settings.every.or(defaults.every).map_or(EVERY, HumanDuration::get)),
+            None => When::Every(settings.every.or(every).or(defaults.every).map_or(EVERY, HumanDuration::get)),
         };
         Cadence {
             when,
-            timeout: settings.timeout.or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
+            timeout: settings.timeout.or(timeout).or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
             overlap: settings.overlap.or(defaults.overlap).unwrap_or_default(),
             confirm: settings.confirm.or(defaults.confirm),
         }
@@ -340,9 +345,9 @@ impl Spot<'_> {
 }
 
 /// The top-level keys of this version.
-const KEYS: &[&str] = &["agent", "services", "defaults", "probes"];
+const KEYS: &[&str] = &["agent", "store", "services", "defaults", "probes"];
 /// Top-level keys of the public contract that later versions bring.
-const LATER: &[&str] = &["store", "verdict", "page", "feeds", "crowd", "notify", "blackbox"];
+const LATER: &[&str] = &["verdict", "page", "feeds", "crowd", "notify", "blackbox"];
 
 const DAY: Duration = Duration::from_secs(86_400);
 const EVERY: Duration = Duration::from_secs(30);

@@ -21,7 +21,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads files, and every `*.yml` and `*.yaml` below folders, in the order given and by name within a folder.
+    /// Reads files, and every `*.yml` and `*.yaml` below folders except `*.example.yml`, in the order given and by name within a folder.
     ///
     /// Hidden files and folders are stepped over. A file that is named twice is read once.
     #[must_use]
@@ -102,7 +102,9 @@ impl Finder {
         };
         for entry in entries {
             let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with('.') {
+            // What is ready for use but costs money must be asked for by name.
+            let is_example = entry.file_stem().is_some_and(|stem| stem.as_encoded_bytes().ends_with(b".example"));
+            if name.starts_with('.') || is_example {
                 continue;
             }
             if entry.is_dir() {
@@ -170,11 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_gives_its_yaml_files_in_order_without_hidden_ones() {
+    fn a_folder_gives_its_yaml_files_in_order_without_hidden_ones_and_examples() {
         let root = tempfile::tempdir().unwrap();
-        for (path, text) in
-            [("b.yml", "x-b: 1"), ("a/z.yaml", "x-z: 1"), ("a.txt", ""), (".hidden.yml", ":"), (".git/c.yml", ":")]
-        {
+        for (path, text) in [
+            ("b.yml", "x-b: 1"),
+            ("a/z.yaml", "x-z: 1"),
+            ("a.txt", ""),
+            (".hidden.yml", ":"),
+            (".git/c.yml", ":"),
+            ("c.example.yml", ":"),
+        ] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();

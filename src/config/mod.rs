@@ -4,7 +4,6 @@
 
 mod compose;
 pub mod labels;
-pub mod listen;
 pub mod load;
 pub mod plan;
 pub mod problem;

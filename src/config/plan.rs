@@ -15,12 +15,15 @@ use super::yaml::{Document, Variables};
 use crate::model::name::{Name, SurfaceRef};
 use crate::probe::Spec;
 use crate::schedule::cadence::Cadence;
+use crate::store::settings::StoreSettings;
 
 /// What an agent is to do.
 #[derive(Debug)]
 pub struct Plan {
     /// About the agent itself.
     pub agent: AgentSettings,
+    /// Where what must survive a restart is kept.
+    pub store: StoreSettings,
     /// The services, declared or derived from the probes, in the order of the files.
     pub services: Vec<Service>,
     /// The probes, in the order of the files.

@@ -4,18 +4,21 @@
 //! [`super::plan`] puts all together.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use super::labels::Labels;
-use super::listen::Listen;
 use super::region::Region;
 use crate::base::duration::HumanDuration;
+use crate::base::listen::Listen;
 use crate::base::parse::from_text;
+use crate::model::money::Amount;
 use crate::model::name::{Name, NameError, SurfaceRef};
 use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
+use crate::store::settings::StoreSettings;
 
 /// The configuration of Forewarn. Any number of files hold these keys; lists merge.
 ///
@@ -26,6 +29,8 @@ use crate::schedule::settings::{Confirm, CronExpression, Overlap, Zone};
 pub(super) struct File {
     /// About this agent. Once across all files.
     agent: Option<AgentSettings>,
+    /// What must survive a restart, and where it is kept. Once across all files.
+    store: Option<StoreSettings>,
     /// The services that are watched, with their surfaces. Without any, they follow from the probes' `surface`.
     services: Option<Vec<ServiceSettings>>,
     /// What holds for every probe that does not say otherwise. Once across all files.
@@ -52,6 +57,8 @@ pub struct AgentSettings {
     /// How many attempts may run at once against one host.
     #[schemars(range(min = 1))]
     pub per_host: u32,
+    /// The most that all probes together may spend in one day (UTC), by unit: `{USD: 20}`.
+    pub budget: BTreeMap<String, Amount>,
 }
 
 impl Default for AgentSettings {
@@ -63,6 +70,7 @@ impl Default for AgentSettings {
             grace: HumanDuration(std::time::Duration::from_secs(10)),
             concurrency: 10_000,
             per_host: 100,
+            budget: BTreeMap::new(),
         }
     }
 }

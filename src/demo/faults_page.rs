@@ -75,8 +75,10 @@ impl Board {
         let agent = self
             .agent
             .map_or_else(String::new, |agent| format!("<a href=\"http://{agent}/metrics\">The agent’s metrics</a>"));
+        let links: String = Part::ALL.iter().map(|part| link_to(*part)).collect();
         include_str!("assets/faults.html")
             .replace("<!-- parts -->", &parts)
+            .replace("<!-- links -->", &links)
             .replace("<!-- agent -->", &agent)
             .replace("<!-- address -->", &format!("http://{}", self.address))
             .replace("<!-- summary -->", &summary(on))
@@ -112,6 +114,10 @@ impl Board {
             on = state.on,
         )
     }
+}
+
+fn link_to(part: Part) -> String {
+    format!("<a href=\"#part-{}\">{}</a>", part.name(), part.title())
 }
 
 async fn page(State(board): State<Board>) -> Response {

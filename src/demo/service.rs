@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::backend::Backend;
 use super::fault::Faults;
-use super::{faults_page, strike, web};
+use super::{faults_page, files, library, queue, strike, web};
+use crate::base::clock::Clock;
 use crate::base::serve::{Limits, serve};
 
 /// The running service. Dropping it stops it at once; [`Self::stop`] lets answers under way finish.
@@ -34,7 +36,8 @@ impl Service {
         let (stop, stopped) = watch::channel(false);
         let struck = middleware::from_fn_with_state(Arc::clone(&faults), strike::strike);
         // The layer covers what is there when it is laid; the faults page comes later and is never hit.
-        let router = web::router().layer(struck).merge(faults_page::router(faults, address, agent));
+        let backend = Arc::new(Backend::new(Arc::clone(&faults), Clock::system(), address));
+        let router = parts(&backend).layer(struck).merge(faults_page::router(faults, address, agent));
         let task = tokio::spawn(serve(listener, router, Limits::default(), stopped, |_| {}));
         Ok(Self { address, stop, task })
     }
@@ -57,6 +60,14 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Everything that faults may hit.
+fn parts(backend: &Arc<Backend>) -> Router {
+    web::router(Arc::clone(backend))
+        .merge(queue::router(Arc::clone(backend)))
+        .merge(files::router(Arc::clone(backend)))
+        .merge(library::router(Arc::clone(backend)))
 }
 
 /// How long [`Service::stop`] waits for answers under way.

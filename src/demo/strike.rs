@@ -14,8 +14,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use super::fault::{Fault, Faults};
-use super::web;
+use super::fault::{Fault, Faults, Occasion};
+use super::{backend, web};
 use crate::base::serve::Reset;
 
 /// How late a slow answer comes.
@@ -28,7 +28,7 @@ pub(super) async fn strike(
     request: Request,
     next: Next,
 ) -> Response {
-    for fault in faults.strike(request.method(), request.uri().path()) {
+    for fault in faults.strike(Occasion::Request(request.method(), request.uri().path())) {
         match fault {
             Fault::Slow => tokio::time::sleep(DELAY).await,
             Fault::Reset => match reset.now().await {},
@@ -43,6 +43,9 @@ pub(super) async fn strike(
             Fault::AuthRefused => return web::refuse("this account cannot sign in right now"),
             Fault::WrongBody => return (no_store(), Html(include_str!("assets/maintenance.html"))).into_response(),
             Fault::JavascriptError => return (no_store(), Html(web::home())).into_response(),
+            Fault::KeyRefused => return backend::refuse("No account found for this key"),
+            // The others hit jobs, links and lists, never a request.
+            _ => {}
         }
     }
     next.run(request).await

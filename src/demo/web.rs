@@ -1,17 +1,19 @@
 //! The web part of the simulated service "Reverie": pages, script bundle, sign-in, account, health.
 //!
-//! There is one account, and no state: what the page seems to generate is drawn by the browser.
+//! There is one account, and no state of its own: what the page seems to generate is drawn by the browser.
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Form, Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::backend::Backend;
+use crate::base::clock::Instant;
 use crate::base::hash::spread_64;
 
 /// The account's address.
@@ -35,7 +37,7 @@ struct Credentials {
 }
 
 /// The pages, the files and the API of the web app, and its page for what does not exist.
-pub(super) fn router() -> Router {
+pub(super) fn router(backend: Arc<Backend>) -> Router {
     Router::new()
         .route("/", document(HTML, home()))
         .route("/library", document(HTML, with_clips(include_str!("assets/library.html"))))
@@ -46,6 +48,7 @@ pub(super) fn router() -> Router {
         .route("/api/me", get(account))
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(backend)
 }
 
 /// The home page's HTML.
@@ -78,11 +81,12 @@ impl Document {
     }
 }
 
-fn document(content_type: &'static str, text: String) -> axum::routing::MethodRouter {
+fn document(content_type: &'static str, text: String) -> MethodRouter<Arc<Backend>> {
     let document = Arc::new(Document::new(content_type, text));
     get(move |headers: HeaderMap| async move { document.answer(&headers) })
 }
 
+/// As at many services, this knows nothing of what users wait for: the render queue is not in its depth.
 async fn health() -> Response {
     let body = json!({"status": "ok", "version": VERSION, "queue": {"depth": 0}});
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
@@ -117,11 +121,12 @@ async fn credentials(request: Request) -> Result<Credentials, Response> {
     read.map_err(|(status, error)| (status, Json(json!({"error": error}))).into_response())
 }
 
-async fn account(headers: HeaderMap) -> Response {
+async fn account(State(backend): State<Arc<Backend>>, headers: HeaderMap) -> Response {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match bearer.and_then(|value| value.split_once(' ')) {
         Some((scheme, TOKEN)) if scheme.eq_ignore_ascii_case("bearer") => {
-            let body = json!({"email": EMAIL, "name": "Ada", "plan": "studio", "credits": 120});
+            let credits = backend.work().balance(Instant::now());
+            let body = json!({"email": EMAIL, "name": "Ada", "plan": "studio", "credits": credits});
             ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
         }
         Some(_) => refuse("this token is not known"),
@@ -130,7 +135,7 @@ async fn account(headers: HeaderMap) -> Response {
 }
 
 async fn not_found(request: Request) -> Response {
-    if request.uri().path().starts_with("/api/") {
+    if ["/api/", "/queue/"].iter().any(|api| request.uri().path().starts_with(api)) {
         return (StatusCode::NOT_FOUND, Json(json!({"error": "no such resource"}))).into_response();
     }
     let page = include_str!("assets/not_found.html");

@@ -14,6 +14,8 @@ pub(super) struct Agent {
     registry: Registry,
     /// Seconds from when an attempt was due to when it started.
     pub(super) lag: Histogram,
+    /// Seconds from when a job was to be asked about to when it was.
+    pub(super) poll_lag: Histogram,
     /// Probes loaded.
     pub(super) probes: IntGauge,
     /// 1 when the last configuration that was read is the one running.
@@ -31,10 +33,15 @@ impl Agent {
         register(&registry, IntGauge::with_opts(info)?)?.set(1);
         let lag =
             HistogramOpts::new("forewarn_schedule_lag_seconds", "How much later than scheduled attempts started.");
+        let poll_lag = HistogramOpts::new(
+            "forewarn_job_poll_lag_seconds",
+            "How much later than planned outstanding jobs were asked about.",
+        );
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             lag: register(&registry, Histogram::with_opts(lag.buckets(LAG_BUCKETS.to_vec()))?)?,
+            poll_lag: register(&registry, Histogram::with_opts(poll_lag.buckets(LAG_BUCKETS.to_vec()))?)?,
             probes: register(&registry, IntGauge::new("forewarn_probes", "Probes that are loaded.")?)?,
             reload_successful: register(
                 &registry,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::common::{COMMON, FAILURE_LABELS, FAILURES, SKIP_LABEL, SKIPS};
 use super::format::{Format, Type};
 use super::layout::Layout;
+use crate::model::job::{JOBS, OLDEST, PLACE};
 use crate::model::measure::{Form, Info, Kind, Metric, Series, Source};
 
 /// The checked tables of all probe types together.
@@ -161,7 +162,7 @@ impl Type {
 }
 
 /// A label of a series: its name, and its value if the table fixes it.
-type Label = (&'static str, Option<&'static str>);
+type Named = (&'static str, Option<&'static str>);
 
 #[derive(Default)]
 struct Families(Vec<Family>);
@@ -170,7 +171,7 @@ impl Families {
     fn admit(&mut self, kind: &'static Kind) -> Result<(), CatalogueError> {
         let mut seen = BTreeSet::new();
         for series in kind.series {
-            let label = series.label.map(|(name, value)| (name, Some(value)));
+            let label = series.label.map(|label| (label.name(), label.value()));
             self.admit_metric(kind, series.metric, label.as_slice())?;
             if !seen.insert((series.metric.name, series.label)) {
                 return Err(problem(kind, series.metric, "the table has this series twice; remove one"));
@@ -178,7 +179,7 @@ impl Families {
             check_source(kind, series)?;
         }
         for info in kind.infos {
-            let labels: Vec<Label> = info.labels.iter().map(|(name, _)| (*name, None)).collect();
+            let labels: Vec<Named> = info.labels.iter().map(|(name, _)| (*name, None)).collect();
             self.admit_metric(kind, info.metric, &labels)?;
             if !seen.insert((info.metric.name, None)) {
                 return Err(problem(kind, info.metric, "the table has this info metric twice; remove one"));
@@ -192,7 +193,7 @@ impl Families {
         &mut self,
         kind: &'static Kind,
         metric: &'static Metric,
-        labels: &[Label],
+        labels: &[Named],
     ) -> Result<(), CatalogueError> {
         let place = self.0.iter().position(|family| family.metric.name == metric.name);
         let family = if let Some(place) = place {
@@ -261,6 +262,7 @@ fn check_source(kind: &Kind, series: &Series) -> Result<(), CatalogueError> {
     let (what, key, known) = match series.from {
         Source::Measure(key) => ("measure", key, kind.measures.iter().any(|measure| measure.key == key)),
         Source::Phase(name) => ("phase", name, kind.phases.contains(&name)),
+        Source::Pending(key) => ("number of pending jobs", key, [JOBS, OLDEST, PLACE].contains(&key)),
     };
     if known {
         return Ok(());
@@ -299,7 +301,7 @@ const RESERVED: [&str; 6] = ["probe", "service", "surface", "region", "le", "qua
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::measure::{Fact, Measure};
+    use crate::model::measure::{Fact, Label, Measure};
 
     static SECONDS: Metric = Metric { name: "probe_x_seconds", help: "X.", form: Form::Gauge };
     static INFO: Metric = Metric { name: "probe_x_info", help: "X.", form: Form::Gauge };
@@ -309,7 +311,7 @@ mod tests {
         name: "x",
         about: "X.",
         phases: &["dial"],
-        measures: &[Measure { key: "size", about: "bytes" }],
+        measures: &[Measure::number("size", "bytes")],
         facts: &[Fact { key: "version", about: "version" }],
         series: &[],
         infos: &[],
@@ -325,6 +327,7 @@ mod tests {
     }
 
     fn series(metric: &'static Metric, label: Option<(&'static str, &'static str)>) -> Series {
+        let label = label.map(|(name, value)| Label::Value(name, value));
         Series { metric, label, from: Source::Measure("size") }
     }
 

@@ -3,7 +3,7 @@
 //! Written as a [`Kind`] like those of the probe types, so that one mechanism lays out, fills and renders them all.
 //! It measures nothing: [`state`](super::state) derives the numbers from the result's own fields.
 
-use crate::model::measure::{Form, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Form, Kind, Label, Measure, Metric, Series, Source};
 
 /// The tables of every probe.
 ///
@@ -13,16 +13,16 @@ pub(super) static COMMON: Kind = Kind {
     about: "What is known of every attempt.",
     phases: &[],
     measures: &[
-        Measure { key: SUCCESS, about: "1 unless the attempt failed" },
-        Measure { key: DURATION, about: "seconds from the real start to the end" },
-        Measure { key: TIMEOUT, about: "seconds that an attempt may take" },
-        Measure { key: STARTED, about: "Unix time of the real start" },
-        Measure { key: "ok", about: "1 for an attempt that met every expectation" },
-        Measure { key: "degraded", about: "1 for an attempt that only broke a `warn` rule" },
-        Measure { key: "failed", about: "1 for an attempt that failed" },
-        Measure { key: SKIPPED, about: "1 for an attempt that was due and not made" },
-        Measure { key: CONFIRMED, about: "1 for a second look that failed again" },
-        Measure { key: RECOVERED, about: "1 for a second look that found all well" },
+        Measure::number(SUCCESS, "1 unless the attempt failed"),
+        Measure::seconds(DURATION, "seconds from the real start to the end"),
+        Measure::seconds(TIMEOUT, "seconds that an attempt may take"),
+        Measure::moment(STARTED, "Unix time of the real start"),
+        Measure::number("ok", "1 for an attempt that met every expectation"),
+        Measure::number("degraded", "1 for an attempt that only broke a `warn` rule"),
+        Measure::number("failed", "1 for an attempt that failed"),
+        Measure::number(SKIPPED, "1 for an attempt that was due and not made"),
+        Measure::number(CONFIRMED, "1 for a second look that failed again"),
+        Measure::number(RECOVERED, "1 for a second look that found all well"),
     ],
     facts: &[],
     series: &[
@@ -30,12 +30,20 @@ pub(super) static COMMON: Kind = Kind {
         Series { metric: &PROBE_DURATION, label: None, from: Source::Measure(DURATION) },
         Series { metric: &PROBE_TIMEOUT, label: None, from: Source::Measure(TIMEOUT) },
         Series { metric: &LAST_RUN, label: None, from: Source::Measure(STARTED) },
-        Series { metric: &RUNS, label: Some(("outcome", "ok")), from: Source::Measure("ok") },
-        Series { metric: &RUNS, label: Some(("outcome", "degraded")), from: Source::Measure("degraded") },
-        Series { metric: &RUNS, label: Some(("outcome", "failed")), from: Source::Measure("failed") },
-        Series { metric: &RUNS, label: Some(("outcome", "skipped")), from: Source::Measure(SKIPPED) },
-        Series { metric: &CONFIRMATIONS, label: Some(("result", "confirmed")), from: Source::Measure(CONFIRMED) },
-        Series { metric: &CONFIRMATIONS, label: Some(("result", "recovered")), from: Source::Measure(RECOVERED) },
+        Series { metric: &RUNS, label: Some(Label::Value("outcome", "ok")), from: Source::Measure("ok") },
+        Series { metric: &RUNS, label: Some(Label::Value("outcome", "degraded")), from: Source::Measure("degraded") },
+        Series { metric: &RUNS, label: Some(Label::Value("outcome", "failed")), from: Source::Measure("failed") },
+        Series { metric: &RUNS, label: Some(Label::Value("outcome", "skipped")), from: Source::Measure(SKIPPED) },
+        Series {
+            metric: &CONFIRMATIONS,
+            label: Some(Label::Value("result", "confirmed")),
+            from: Source::Measure(CONFIRMED),
+        },
+        Series {
+            metric: &CONFIRMATIONS,
+            label: Some(Label::Value("result", "recovered")),
+            from: Source::Measure(RECOVERED),
+        },
         Series { metric: &RUN_DURATION, label: None, from: Source::Measure(DURATION) },
     ],
     infos: &[],
@@ -122,7 +130,7 @@ mod tests {
         let counted: Vec<_> = COMMON.series.iter().filter(|series| series.metric == &RUNS).collect();
         assert_eq!(counted.len(), Outcome::LABELS.len() + 1);
         for (series, outcome) in counted.iter().zip(Outcome::LABELS.into_iter().chain([SKIPPED])) {
-            assert_eq!(series.label, Some(("outcome", outcome)));
+            assert_eq!(series.label, Some(Label::Value("outcome", outcome)));
             assert_eq!(series.from, Source::Measure(outcome));
         }
     }

@@ -6,7 +6,7 @@
 use super::catalogue::Family;
 use super::common::{COMMON, FAILURES, SKIPS};
 use super::format::{bound, label};
-use crate::model::measure::{Form, Info, Kind, Metric, Series, Source};
+use crate::model::measure::{Form, Info, Kind, Label, Metric, Series, Source};
 
 /// The slots of a probe type's values, in one row of numbers.
 ///
@@ -20,6 +20,8 @@ pub(super) struct Layout {
     pub(super) common: Box<[Intake]>,
     /// How the numbers of this probe type are stored.
     pub(super) own: Box<[Intake]>,
+    /// How what is known of outstanding jobs is stored.
+    pub(super) pending: Box<[Intake]>,
     /// The info metrics; their texts stand outside the row, in this order.
     pub(super) infos: &'static [Info],
     /// What a probe has of each family, by the family's place in the catalogue.
@@ -39,6 +41,8 @@ pub(super) struct Intake {
 pub(super) enum Cell {
     /// A gauge's or counter's only sample.
     Value { tail: String, at: usize },
+    /// The same, with a label whose value is the probe's setting `key`.
+    Setting { name: &'static str, key: &'static str, at: usize },
     /// A histogram: a tail for each bucket, the last one being that of `+Inf`.
     Histogram { buckets: Box<[String]>, tail: String, at: usize },
     /// An info metric, by its place among the type's.
@@ -57,12 +61,14 @@ impl Layout {
         plan.place(&FAILURES, Cell::Failures);
         plan.place(&SKIPS, Cell::Skips);
         let own = plan.intakes(kind.map_or(&[], |kind| kind.series));
+        let (pending, own): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|intake| matches!(intake.from, Source::Pending(_)));
         let infos = kind.map_or(&[][..], |kind| kind.infos);
         for (at, info) in infos.iter().enumerate() {
             plan.place(info.metric, Cell::Info { at });
         }
         let cells = plan.cells.into_iter().map(Vec::into_boxed_slice).collect();
-        Self { blank: plan.blank.into(), common, own, infos, cells }
+        Self { blank: plan.blank.into(), common, own: own.into(), pending: pending.into(), infos, cells }
     }
 }
 
@@ -105,12 +111,16 @@ impl Plan<'_> {
             Form::Histogram(bounds) => (0.0, bounds.len() + 2),
         };
         self.blank.resize(at + slots, blank);
-        let tail = tail(series.label);
+        let label = series.label.and_then(|label| Some((label.name(), label.value()?)));
+        let tail = tail(label);
         let cell = match form {
-            Form::Gauge | Form::Counter => Cell::Value { tail, at },
+            Form::Gauge | Form::Counter => match series.label {
+                Some(Label::Setting(name, key)) => Cell::Setting { name, key, at },
+                _ => Cell::Value { tail, at },
+            },
             Form::Histogram(bounds) => {
                 let texts = bounds.iter().map(|value| bound(*value)).chain(["+Inf".to_owned()]);
-                let buckets = texts.map(|text| self::tail(series.label.into_iter().chain([("le", &*text)]))).collect();
+                let buckets = texts.map(|text| self::tail(label.into_iter().chain([("le", &*text)]))).collect();
                 Cell::Histogram { buckets, tail, at }
             }
         };

@@ -26,6 +26,7 @@ use catalogue::{Catalogue, CatalogueError};
 use state::{Latest, Table};
 
 use crate::base::clock::{Timestamp, unix_seconds};
+use crate::model::job::Pending;
 use crate::model::measure::Kind;
 use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult, Trigger};
@@ -49,6 +50,8 @@ pub struct ProbeSeries {
     pub labels: BTreeMap<String, String>,
     /// How long an attempt may take.
     pub timeout: Duration,
+    /// Settings that are the values of labels, by the keys that the type's tables name.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// An answer to one scrape.
@@ -113,6 +116,16 @@ impl Metrics {
             Trigger::Demand => {}
         }
         self.table().record(result);
+    }
+
+    /// Counts how late an outstanding job was asked about.
+    pub fn poll_lag(&self, lag: Duration) {
+        self.agent.poll_lag.observe(lag.as_secs_f64());
+    }
+
+    /// Makes these the jobs that are outstanding, in all probes.
+    pub fn pending(&self, pending: &[Pending]) {
+        self.table().pend(pending);
     }
 
     /// Counts attempts that were due and not made; `why` is one of few fixed words such as `overlap`.

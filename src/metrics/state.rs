@@ -12,6 +12,7 @@ use super::common::{DURATION, FAILURE_LABELS, SKIP_LABEL, SKIPPED, STARTED, SUCC
 use super::format::{label, sample};
 use super::layout::{Cell, Layout, tail};
 use crate::base::clock::unix_seconds;
+use crate::model::job::{JOBS, OLDEST, PLACE, Pending};
 use crate::model::measure::{Kind, Source};
 use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult};
@@ -70,6 +71,19 @@ impl Table {
         });
     }
 
+    /// Stores what is known of the outstanding jobs of all probes; a probe that is not named has none.
+    pub(super) fn pend(&mut self, pending: &[Pending]) {
+        let mut by_probe: HashMap<&Identity, Outstanding> = HashMap::new();
+        for job in pending {
+            by_probe.entry(&job.identity).or_default().add(job);
+        }
+        let none = Outstanding::default();
+        for latest in self.probes.iter_mut().filter(|latest| latest.can_pend()) {
+            let outstanding = by_probe.get(&latest.probe.identity).unwrap_or(&none);
+            Arc::make_mut(latest).pend(outstanding);
+        }
+    }
+
     /// Every probe's state at this moment.
     pub(super) fn snapshot(&self) -> Vec<Arc<Latest>> {
         self.probes.clone()
@@ -81,11 +95,31 @@ impl Table {
     }
 }
 
+/// The outstanding jobs of one probe, summed up.
+#[derive(Default)]
+struct Outstanding {
+    jobs: f64,
+    oldest: f64,
+    place: Option<f64>,
+}
+
+impl Outstanding {
+    fn add(&mut self, job: &Pending) {
+        self.jobs += 1.0;
+        let age = job.age.as_secs_f64();
+        if age >= self.oldest {
+            (self.oldest, self.place) = (age, job.position);
+        }
+    }
+}
+
 /// What does not change from result to result.
 #[derive(Debug)]
 struct Probe {
     identity: Identity,
     kind: &'static Kind,
+    /// Settings that are labels' values, by key.
+    settings: Vec<(&'static str, String)>,
     layout: Arc<Layout>,
     /// The probe's own labels as they stand in every sample line, without braces.
     labels: Box<str>,
@@ -95,7 +129,7 @@ struct Probe {
 impl Probe {
     /// Whether two definitions have the same series, so that counters may go on.
     fn exports_like(&self, other: &Self) -> bool {
-        self.labels == other.labels && same_kind(self.kind, other.kind)
+        self.labels == other.labels && self.settings == other.settings && same_kind(self.kind, other.kind)
     }
 }
 
@@ -126,9 +160,11 @@ impl Latest {
                 timeout: series.timeout.as_secs_f64(),
                 identity: series.identity,
                 kind: series.kind,
+                settings: series.settings,
             }),
         };
         latest.feed(TIMEOUT, latest.probe.timeout);
+        latest.pend(&Outstanding::default());
         latest
     }
 
@@ -149,6 +185,24 @@ impl Latest {
         }
     }
 
+    /// Whether the probe's type can have outstanding jobs.
+    fn can_pend(&self) -> bool {
+        !self.probe.layout.pending.is_empty()
+    }
+
+    /// Stores what is known of the outstanding jobs.
+    fn pend(&mut self, outstanding: &Outstanding) {
+        for intake in &self.probe.layout.pending {
+            let value = match intake.from {
+                Source::Pending(JOBS) => Some(outstanding.jobs),
+                Source::Pending(OLDEST) => Some(outstanding.oldest),
+                Source::Pending(PLACE) => outstanding.place,
+                _ => None,
+            };
+            intake.take(&mut self.row, value);
+        }
+    }
+
     fn adopt(&mut self, probe: Arc<Probe>) {
         self.probe = probe;
         self.feed(TIMEOUT, self.probe.timeout);
@@ -163,6 +217,7 @@ impl Latest {
             let value = match intake.from {
                 Source::Measure(key) => result.findings.measure(key),
                 Source::Phase(name) => result.findings.phase(name).map(|took| took.as_secs_f64()),
+                Source::Pending(_) => None,
             };
             intake.take(&mut self.row, value);
         }
@@ -189,6 +244,12 @@ impl Latest {
                 Cell::Value { tail, at } => {
                     if !self.row[*at].is_nan() {
                         self.line(out, open, tail, self.row[*at]);
+                    }
+                }
+                Cell::Setting { name, key, at } => {
+                    let setting = self.probe.settings.iter().find(|(known, _)| known == key);
+                    if let Some((_, value)) = setting {
+                        self.line(out, open, &tail([(*name, value.as_str())]), self.row[*at]);
                     }
                 }
                 Cell::Histogram { buckets, tail, at } => self.write_histogram(out, family, buckets, tail, *at),
@@ -235,7 +296,7 @@ fn common(result: &ProbeResult, timeout: f64, from: Source) -> Option<f64> {
         Source::Measure(TIMEOUT) => Some(timeout),
         Source::Measure(STARTED) => Some(unix_seconds(result.started_at)),
         Source::Measure(outcome) if outcome == result.outcome.as_str() => Some(1.0),
-        Source::Measure(_) | Source::Phase(_) => None,
+        Source::Measure(_) | Source::Phase(_) | Source::Pending(_) => None,
     }
 }
 

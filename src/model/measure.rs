@@ -10,6 +10,49 @@ pub struct Measure {
     pub key: &'static str,
     /// What it is, with its unit.
     pub about: &'static str,
+    /// In which unit it is, for whoever shows it to people.
+    pub unit: Unit,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Nothing that has a unit: a status, a count, a flag.
+    Number,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSecond,
+    /// Unix seconds.
+    Moment,
+}
+
+impl Measure {
+    /// A number without a unit.
+    #[must_use]
+    pub const fn number(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Number }
+    }
+
+    /// A span in seconds.
+    #[must_use]
+    pub const fn seconds(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Seconds }
+    }
+
+    /// A size in bytes.
+    #[must_use]
+    pub const fn bytes(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Bytes }
+    }
+
+    /// A moment in Unix seconds.
+    #[must_use]
+    pub const fn moment(key: &'static str, about: &'static str) -> Self {
+        Self { key, about, unit: Unit::Moment }
+    }
 }
 
 /// A text that a probe type can learn, by the key under which results carry it.
@@ -56,10 +99,39 @@ pub enum Form {
 pub struct Series {
     /// The family it belongs to.
     pub metric: &'static Metric,
-    /// One fixed label beside the probe's own, such as `phase="connect"`.
-    pub label: Option<(&'static str, &'static str)>,
+    /// One label beside the probe's own.
+    pub label: Option<Label>,
     /// Where the value is found in a result.
     pub from: Source,
+}
+
+/// A label beside the probe's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    /// Always the same: its name and its value, such as `phase="connect"`.
+    Value(&'static str, &'static str),
+    /// Its name, and the key of the probe's setting that is its value, such as the unit of its budget. A probe without that
+    /// setting does not have the series.
+    Setting(&'static str, &'static str),
+}
+
+impl Label {
+    /// The label's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Value(name, _) | Self::Setting(name, _) => name,
+        }
+    }
+
+    /// The label's value, where it is always the same.
+    #[must_use]
+    pub const fn value(self) -> Option<&'static str> {
+        match self {
+            Self::Value(_, value) => Some(value),
+            Self::Setting(..) => None,
+        }
+    }
 }
 
 /// Where a series finds its value in a result.
@@ -69,6 +141,8 @@ pub enum Source {
     Measure(&'static str),
     /// The duration of the phase with this name, in seconds.
     Phase(&'static str),
+    /// Not in a result: in the probe's jobs that have not ended, by one of the keys of [`job`](super::job).
+    Pending(&'static str),
 }
 
 /// A gauge that is always 1 and carries texts as labels. Present when the result has every fact that it names.
@@ -78,6 +152,27 @@ pub struct Info {
     pub metric: &'static Metric,
     /// Pairs of label name and the fact that fills it.
     pub labels: &'static [(&'static str, &'static str)],
+}
+
+/// Tables put together, so that types can share parts of theirs. To be called for a `static` or a `const`.
+///
+/// # Panics
+/// While the program is compiled: if `N` is not the length of the whole.
+#[must_use]
+pub const fn joined<T: Copy, const N: usize>(tables: &[&[T]]) -> [T; N] {
+    let mut out = [tables[0][0]; N];
+    let (mut place, mut table) = (0, 0);
+    while table < tables.len() {
+        let mut row = 0;
+        while row < tables[table].len() {
+            out[place] = tables[table][row];
+            place += 1;
+            row += 1;
+        }
+        table += 1;
+    }
+    assert!(place == N, "the whole is not as long as its parts");
+    out
 }
 
 /// What one probe type can learn.

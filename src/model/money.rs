@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Amount(u64);
 
 impl Amount {
+    /// More than can be spent.
+    pub const MAX: Self = Self(i64::MAX.unsigned_abs());
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
@@ -35,7 +37,7 @@ impl Amount {
     pub fn from_units(units: f64) -> Option<Self> {
         let millionths = (units * MILLIONTHS).round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 0 and 1e15")]
-        (units.is_finite() && (0.0..=LARGEST * MILLIONTHS).contains(&millionths)).then(|| Self(millionths as u64))
+        (units.is_finite() && (0.0..=LARGEST * MILLIONTHS).contains(&millionths)).then_some(Self(millionths as u64))
     }
 
     /// The amount as a number of units, for metrics.

@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use crate::base::clock::Timestamp;
 
 /// Who an attempt is made for: the labels that every result of a probe shares. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The probe's name.
     pub probe: Name,

@@ -31,8 +31,14 @@ pub trait Prober: Send + Sync {
     /// The tables of what it learns.
     fn kind(&self) -> &'static Kind;
 
-    /// Makes one attempt. Dropping the future must end it: nothing may go on in the background.
-    fn attempt<'prober>(&'prober self, timeline: &'prober mut Timeline) -> Running<'prober>;
+    /// Makes one attempt on the terms of `order`. Dropping the future must end it: nothing may go on in the background.
+    fn attempt<'prober>(&'prober self, order: &'prober Order, timeline: &'prober mut Timeline) -> Running<'prober>;
+
+    /// How long an attempt may go on after its deadline to leave nothing behind, such as a paid job that must be
+    /// cancelled. A prober that asks for this keeps to the deadline by itself.
+    fn aftercare(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Knows the secrets that a target might echo.
     fn scrubber(&self) -> &Scrubber;
@@ -57,18 +63,18 @@ pub struct Order {
 pub async fn make(prober: &dyn Prober, order: Order, clock: &Clock) -> ProbeResult {
     let started_at = clock.now();
     let mut timeline = Timeline::start();
-    let attempt = AssertUnwindSafe(prober.attempt(&mut timeline)).catch_unwind();
-    let ended = tokio::time::timeout(order.timeout, attempt).await;
+    let most = order.timeout.saturating_add(prober.aftercare());
+    let attempt = AssertUnwindSafe(prober.attempt(&order, &mut timeline)).catch_unwind();
+    let ended = tokio::time::timeout(most, attempt).await;
     let outcome = match ended {
         Ok(Ok(Ok(None))) => Outcome::Ok,
         Ok(Ok(Ok(Some(warning)))) => Outcome::Degraded(warning),
         Ok(Ok(Err(failure))) => Outcome::Failed(failure),
         Ok(Err(panic)) => Outcome::Failed(panicked(&order.identity, &*panic)),
-        Err(_) => Outcome::Failed(timed_out(&timeline, order.timeout)),
+        Err(_) => Outcome::Failed(timed_out(&timeline, most)),
     };
     let (took, findings) = timeline.finish();
-    let outcome =
-        if stood_still(took, order.timeout) { excused(outcome, took.saturating_sub(order.timeout)) } else { outcome };
+    let outcome = if stood_still(took, most) { excused(outcome, took.saturating_sub(most)) } else { outcome };
     let Order { identity, trigger, scheduled_at, lag, timeout } = order;
     let mut result = ProbeResult {
         identity,
@@ -103,7 +109,8 @@ fn excused(outcome: Outcome, still: Duration) -> Outcome {
     }
 }
 
-fn timed_out(timeline: &Timeline, timeout: Duration) -> Failure {
+/// What a deadline of `timeout` says that hit where the timeline stands.
+pub(super) fn timed_out(timeline: &Timeline, timeout: Duration) -> Failure {
     let timeout = shown(timeout);
     let Some((phase, since)) = timeline.current() else {
         return Failure::new(Reason::Timeout, format!("not done within {timeout}"));
@@ -153,7 +160,7 @@ mod tests {
             &KIND
         }
 
-        fn attempt<'prober>(&'prober self, timeline: &'prober mut Timeline) -> Running<'prober> {
+        fn attempt<'prober>(&'prober self, _: &'prober Order, timeline: &'prober mut Timeline) -> Running<'prober> {
             (self.0)(timeline)
         }
 

@@ -14,8 +14,12 @@
 //! Then `UPDATE=1 cargo test` rewrites the schema, the references and the golden files. If another file needs a hand,
 //! the design is wrong: mend the design.
 
+pub mod api;
 pub mod attempt;
+pub mod download;
+pub mod generation;
 pub mod http;
+pub mod library;
 pub mod media;
 pub mod net;
 pub mod pattern;
@@ -39,14 +43,29 @@ use crate::model::measure::Kind;
 macro_rules! probe_types {
     ($then:path) => {
         $then! {
+            /// An asynchronous job: submitted, followed until it ends, its result fetched and checked to be playable.
+            generation: $crate::probe::generation::Generation, Generation;
             /// One HTTP request, redirects followed, judged by what a user would notice.
             http: $crate::probe::http::Http, Http;
+            /// One file fetched as a user would, measured on the way, and checked to be playable.
+            download: $crate::probe::download::Download, Download;
+            /// Saved videos, listed through the API; an old one is opened by a fresh address and checked to be playable.
+            library: $crate::probe::library::Library, Library;
             /// One TCP connection, with TLS if asked for, and the reply that comes over it.
             tcp: $crate::probe::tcp::Tcp, Tcp;
         }
     };
 }
 pub use crate::probe_types;
+
+/// A probe type's own idea of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// From slot to slot.
+    pub every: Option<std::time::Duration>,
+    /// The longest that an attempt may take.
+    pub timeout: Option<std::time::Duration>,
+}
 
 /// The settings of one probe type.
 pub trait ProbeType: DeserializeOwned + JsonSchema + Clone + PartialEq {
@@ -58,6 +77,17 @@ pub trait ProbeType: DeserializeOwned + JsonSchema + Clone + PartialEq {
 
     /// The host that attempts go to, for the cap on attempts per host; `None` where there is no one host.
     fn host(&self) -> Option<String>;
+
+    /// Settings that are the values of labels, by the keys that the tables name.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// How often it runs and how long it may take where that has to differ from other types, whatever `defaults` says.
+    #[must_use]
+    fn pace() -> Pace {
+        Pace::default()
+    }
 
     /// What makes the attempts.
     fn prober(self: &Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Prober>;
@@ -94,6 +124,18 @@ macro_rules! spec {
             #[must_use]
             pub fn host(&self) -> Option<String> {
                 match self { $(Self::$variant(settings) => settings.host(),)+ }
+            }
+
+            /// See [`ProbeType::settings`].
+            #[must_use]
+            pub fn settings(&self) -> Vec<(&'static str, String)> {
+                match self { $(Self::$variant(settings) => settings.settings(),)+ }
+            }
+
+            /// See [`ProbeType::pace`].
+            #[must_use]
+            pub fn pace(&self) -> Pace {
+                match self { $(Self::$variant(_) => <$settings as ProbeType>::pace(),)+ }
             }
 
             /// See [`ProbeType::prober`].

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -107,17 +108,24 @@ impl fmt::Debug for JsonPath {
     }
 }
 
+impl FromStr for JsonPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_PATH {
+            return Err(format!("a JSON path may have at most {MAX_PATH} bytes"));
+        }
+        serde_json_path::JsonPath::parse(text).map(Self).map_err(|error| {
+            let shown = printable(text, 60);
+            let hint = if text.starts_with('$') { "" } else { "; a path starts with `$`" };
+            format!("`{shown}` is not a JSON path (RFC 9535): {}{hint}", error.message())
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for JsonPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.len() > MAX_PATH {
-            return Err(de::Error::custom(format!("a JSON path may have at most {MAX_PATH} bytes")));
-        }
-        serde_json_path::JsonPath::parse(&text).map(Self).map_err(|error| {
-            let shown = printable(&text, 60);
-            let hint = if text.starts_with('$') { "" } else { "; a path starts with `$`" };
-            de::Error::custom(format!("`{shown}` is not a JSON path (RFC 9535): {}{hint}", error.message()))
-        })
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

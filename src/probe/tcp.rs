@@ -9,18 +9,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Host;
 
 use super::ProbeType;
-use super::attempt::{Attempted, Prober, Running};
+use super::attempt::{Attempted, Order, Prober, Running};
 use super::net::resolve::Resolver;
 use super::net::settings::{Resolve, Tls};
 use super::net::shared::{Shared, Usable};
 use super::net::stream::Stream;
+use super::net::tls::certificate_name;
 use super::net::{self, dial};
 use super::pattern::Pattern;
 use super::timeline::Timeline;
@@ -29,7 +29,7 @@ use crate::base::duration::{HumanDuration, shown};
 use crate::base::many::Many;
 use crate::base::parse::from_text;
 use crate::base::secret::{Scrubber, Text};
-use crate::model::measure::{Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Kind, Label, Measure, Metric, Series, Source};
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 
@@ -200,14 +200,10 @@ impl TcpProber {
             Host::Ipv4(address) => Host::Ipv4(*address),
             Host::Ipv6(address) => Host::Ipv6(*address),
         };
-        let address = self.resolver.address(borrowed, true, timeline).await?;
+        let address = self.resolver.address(borrowed.clone(), true, timeline).await?;
         let tcp = dial::connect(SocketAddr::new(address, *port), timeline).await?;
         let Some(tls) = &self.tls else { return Ok(Stream::plain(tcp, MAX_REPLY)) };
-        let name = match host {
-            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|_| unusable(name))?,
-            Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(*address)),
-            Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(*address)),
-        };
+        let name = certificate_name(&borrowed)?;
         let now = self.shared.clock.now().as_second();
         let stream = tls.as_ref().map_err(Clone::clone)?.handshake(tcp, name, true, now, timeline).await?;
         Ok(Stream::tls(stream, MAX_REPLY))
@@ -241,17 +237,13 @@ impl Prober for TcpProber {
         &KIND
     }
 
-    fn attempt<'prober>(&'prober self, timeline: &'prober mut Timeline) -> Running<'prober> {
+    fn attempt<'prober>(&'prober self, _: &'prober Order, timeline: &'prober mut Timeline) -> Running<'prober> {
         Box::pin(self.run(timeline))
     }
 
     fn scrubber(&self) -> &Scrubber {
         &self.scrubber
     }
-}
-
-fn unusable(name: &str) -> Failure {
-    Failure::new(Reason::Tls, format!("`{}` cannot be a certificate's name", printable(name, 253)))
 }
 
 /// From sending (or from the open connection) to the end of the reply.
@@ -280,7 +272,7 @@ static KIND: Kind = Kind {
 static MEASURES: [Measure; 3] = [net::ADDRESS_MEASURES[0], net::ADDRESS_MEASURES[1], net::CERTIFICATE_MEASURE];
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 static PHASES: Metric = Metric::gauge(
@@ -296,7 +288,7 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::model::outcome::Outcome;
     use crate::model::result::{Identity, ProbeResult, Trigger};
-    use crate::probe::attempt::{self, Order};
+    use crate::probe::attempt;
 
     fn settings(address: &str, send: Option<&str>, expect: Rules) -> Tcp {
         let address = address.parse().unwrap();

@@ -66,6 +66,12 @@ impl Timeline {
         self.open.map(|(phase, since)| (phase, since.elapsed()))
     }
 
+    /// True when the phase was entered, whether or not it was left.
+    #[must_use]
+    pub fn has_entered(&self, phase: &str) -> bool {
+        self.open.is_some_and(|(open, _)| open == phase) || self.findings.phase(phase).is_some()
+    }
+
     /// Notes something that took no time of its own, such as a rule that did not hold.
     pub fn note(&mut self, name: &'static str, detail: impl Into<String>) {
         let at = self.start.elapsed();

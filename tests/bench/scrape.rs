@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use forewarn::metrics::{Metrics, ProbeSeries};
-use forewarn::model::measure::{Fact, Form, Info, Kind, Measure, Metric, Series, Source};
+use forewarn::model::measure::{Fact, Form, Info, Kind, Label, Measure, Metric, Series, Source};
 use forewarn::model::outcome::Outcome;
 use forewarn::model::result::{Findings, Identity, ProbeResult, Trigger};
 use futures_util::StreamExt as _;
@@ -191,6 +191,7 @@ fn probe(number: usize) -> ProbeSeries {
         kind: &WEB,
         labels: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
         timeout: Duration::from_secs(10),
+        settings: Vec::new(),
     }
 }
 
@@ -231,13 +232,13 @@ static WEB: Kind = Kind {
     about: "About what an HTTP probe exports.",
     phases: &["resolve", "connect", "tls", "processing", "transfer"],
     measures: &[
-        Measure { key: "status", about: "" },
-        Measure { key: "length", about: "" },
-        Measure { key: "redirects", about: "" },
-        Measure { key: "tls", about: "" },
-        Measure { key: "version", about: "" },
-        Measure { key: "ip", about: "" },
-        Measure { key: "expiry", about: "" },
+        Measure::number("status", ""),
+        Measure::number("length", ""),
+        Measure::number("redirects", ""),
+        Measure::number("tls", ""),
+        Measure::number("version", ""),
+        Measure::number("ip", ""),
+        Measure::number("expiry", ""),
     ],
     facts: &[Fact { key: "tls_version", about: "" }],
     series: &[
@@ -272,7 +273,7 @@ const fn gauge(name: &'static str) -> Metric {
 }
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 const fn measure_of(metric: &'static Metric, key: &'static str) -> Series {

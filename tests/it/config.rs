@@ -69,6 +69,7 @@ fn three_lines_are_enough() {
     assert_eq!(probe.cadence.timeout, Duration::from_secs(10));
     assert_eq!((probe.cadence.overlap, probe.cadence.confirm), (Overlap::Skip, None));
     assert_eq!(probe.origin.to_string(), "forewarn.yml:1");
+    assert_eq!(plan.store.url.to_string(), "forewarn.db");
     assert!(plan.warnings.sorted().is_empty());
 }
 
@@ -85,11 +86,13 @@ fn files_merge_and_defaults_fill_in() {
         (
             "b.yml",
             "services: [{name: t, surfaces: [{name: db}]}]\n\
+             store: {url: /var/lib/forewarn.db}\n\
              probes:\n\
              - {name: b, surface: t/db, cron: '*/5 * * * *', timeout: 2m, overlap: allow, labels: {x: own, shard: 5}, http: {url: https://example.org}}\n",
         ),
     ])
     .unwrap();
+    assert_eq!(plan.store.url.to_string(), "/var/lib/forewarn.db");
     assert_eq!((plan.agent.grace.get(), plan.agent.concurrency), (Duration::from_secs(3), 7));
     assert_eq!(plan.services.iter().map(|service| service.title.as_str()).collect::<Vec<_>>(), ["Service", "t"]);
     let api = &plan.services[0].surfaces[1];
@@ -105,7 +108,7 @@ fn files_merge_and_defaults_fill_in() {
     let When::Cron { zone, .. } = &b.cadence.when else { panic!("{:?}", b.cadence.when) };
     assert_eq!(zone.iana_name(), Some("Europe/Berlin"));
     assert_eq!((b.cadence.timeout, b.cadence.overlap), (Duration::from_secs(120), Overlap::Allow));
-    assert_eq!(b.origin.to_string(), "b.yml:3");
+    assert_eq!(b.origin.to_string(), "b.yml:4");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forewarn::metrics::{Metrics, MetricsError, ProbeSeries, Scrape, reference};
-use forewarn::model::measure::{Fact, Form, Info, Kind, Measure, Metric, Series, Source};
+use forewarn::model::measure::{Fact, Form, Info, Kind, Label, Measure, Metric, Series, Source};
 use forewarn::model::outcome::{Failure, Outcome};
 use forewarn::model::reason::{Blame, Reason};
 use forewarn::model::result::{Findings, Identity, ProbeResult, Trigger};
@@ -31,20 +31,20 @@ static STAGES: Metric =
 static STAMP: Metric = Metric { name: "probe_parcel_stamp_info", help: "The stamp.", form: Form::Gauge };
 
 const fn phase(metric: &'static Metric, label: &'static str, name: &'static str) -> Series {
-    Series { metric, label: Some((label, name)), from: Source::Phase(name) }
+    Series { metric, label: Some(Label::Value(label, name)), from: Source::Phase(name) }
 }
 
 static PARCEL: Kind = Kind {
     name: "parcel",
     about: "Sends a parcel.",
     phases: &["pack", "drive"],
-    measures: &[Measure { key: "weight", about: "grams" }, Measure { key: "spent", about: "money" }],
+    measures: &[Measure::number("weight", "grams"), Measure::number("spent", "money")],
     facts: &[Fact { key: "country", about: "country" }, Fact { key: "motif", about: "picture" }],
     series: &[
         phase(&PHASES, "phase", "pack"),
         phase(&PHASES, "phase", "drive"),
         Series { metric: &WEIGHT, label: None, from: Source::Measure("weight") },
-        Series { metric: &SPENT, label: Some(("unit", "EUR")), from: Source::Measure("spent") },
+        Series { metric: &SPENT, label: Some(Label::Value("unit", "EUR")), from: Source::Measure("spent") },
         phase(&STAGES, "stage", "drive"),
     ],
     infos: &[Info { metric: &STAMP, labels: &[("country", "country"), ("motif", "motif")] }],
@@ -69,6 +69,7 @@ fn probe(name: &str) -> ProbeSeries {
         kind: &PARCEL,
         labels: BTreeMap::new(),
         timeout: Duration::from_secs(10),
+        settings: Vec::new(),
     }
 }
 

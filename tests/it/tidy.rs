@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("probe", 2),
     ("schedule", 2),
     ("metrics", 2),
+    ("store", 2),
     ("model", 1),
     ("base", 0),
 ];

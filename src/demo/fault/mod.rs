@@ -1,16 +1,19 @@
-//! The faults that the simulated service can have: what they are called, and which requests they can hit.
+//! The faults that the simulated service can have: what they are, and which occasions they can hit.
 //!
-//! [`switch`] turns them on and decides which requests they do hit; what a hit request gets is [`super::strike`]'s work.
+//! The table says what people are told, [`switch`] turns faults on and decides what they do hit. What is done to what
+//! was hit stands elsewhere: requests in [`super::strike`], jobs, files and lists where they are made.
 
 pub mod switch;
+mod table;
 
 use std::str::FromStr;
 
 use axum::http::Method;
 
 pub use self::switch::Faults;
+pub use self::table::TABLE;
 
-/// One way in which the service can be broken. In the order in which they take hold of a request.
+/// One way in which the service can be broken. In the order in which they take hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The answer is right and comes [`super::strike::DELAY`] late.
@@ -33,6 +36,52 @@ pub enum Fault {
     WrongBody,
     /// The script bundle is answered with the page's HTML.
     JavascriptError,
+    /// The queue refuses the right key.
+    KeyRefused,
+    /// Strangers' jobs come before the next one.
+    Burst,
+    /// The queue stands still.
+    Backup,
+    /// The job is accepted and forgotten.
+    JobLost,
+    /// The job never ends.
+    StuckWorker,
+    /// The job stays in a state that is not documented.
+    UnknownState,
+    /// The job ends in an error of the service.
+    CrashedRunner,
+    /// The job's result is a refusal of the prompt.
+    Refusal,
+    /// The job's result holds no video.
+    NoVideo,
+    /// The job fails and keeps its credit.
+    CreditTaken,
+    /// The file comes very slowly.
+    SlowDrip,
+    /// The link has expired when it is handed out.
+    LinkExpired,
+    /// A TCP reset in the middle of the file.
+    BrokenTransfer,
+    /// Ranges are ignored.
+    NoRanges,
+    /// The file lacks its index.
+    NotPlayable,
+    /// The file was stored half.
+    CutFile,
+    /// The file has no picture.
+    AudioOnly,
+    /// The file's picture is black.
+    BlackVideo,
+    /// The file is a web page.
+    HtmlFile,
+    /// The file is empty.
+    EmptyFile,
+    /// The library's list is empty.
+    LibraryEmpty,
+    /// The library's list lacks the last day.
+    LibraryStale,
+    /// The library's old files lack their index.
+    LibraryUnplayable,
 }
 
 /// What people are told about a fault.
@@ -48,7 +97,7 @@ pub struct Row {
     pub about: &'static str,
     /// The part of the service that it breaks.
     pub part: Part,
-    /// The requests that it can hit.
+    /// What it can hit.
     pub scope: Scope,
 }
 
@@ -61,9 +110,40 @@ pub enum Part {
     Gateway,
     /// The web app itself.
     App,
+    /// The queue that takes and renders jobs.
+    Queue,
+    /// The store of video files.
+    Files,
+    /// The list of what was made.
+    Library,
 }
 
-/// A set of requests.
+/// Something that happens in the service, and that faults can hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion<'a> {
+    /// A request comes in, for a path.
+    Request(&'a Method, &'a str),
+    /// A job is accepted.
+    Job,
+    /// A link to a file is handed out. What is wrong with the file is decided here, and not at each request for it, so
+    /// that someone who fetches it in pieces gets pieces of one file.
+    Link(Source),
+    /// The library's list is made.
+    Listing,
+}
+
+/// Where a link to a file is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In a job's result.
+    Result,
+    /// In the library.
+    Library,
+    /// In the library, for what was made more than a day ago.
+    Old,
+}
+
+/// A set of occasions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Every request.
@@ -78,6 +158,16 @@ pub enum Scope {
     SignIn,
     /// The script bundle.
     Bundle,
+    /// Every request to the queue.
+    Queue,
+    /// Every job.
+    Jobs,
+    /// Every link to a file.
+    Links,
+    /// Every link to an old file.
+    OldLinks,
+    /// Every list of the library.
+    Listings,
 }
 
 /// Why a text names no fault.
@@ -91,11 +181,17 @@ impl Fault {
     pub const fn row(self) -> &'static Row {
         &TABLE[self as usize]
     }
+
+    /// True when it only delays, so that another fault can come on top.
+    #[must_use]
+    pub const fn is_delay(self) -> bool {
+        matches!(self, Self::Slow | Self::Burst | Self::SlowDrip)
+    }
 }
 
 impl Part {
     /// All parts, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Connection, Self::Gateway, Self::App];
+    pub const ALL: [Self; 6] = [Self::Connection, Self::Gateway, Self::App, Self::Queue, Self::Files, Self::Library];
 
     /// The part's name in JSON.
     #[must_use]
@@ -104,6 +200,9 @@ impl Part {
             Self::Connection => "connection",
             Self::Gateway => "gateway",
             Self::App => "app",
+            Self::Queue => "queue",
+            Self::Files => "files",
+            Self::Library => "library",
         }
     }
 
@@ -114,22 +213,39 @@ impl Part {
             Self::Connection => "Connection",
             Self::Gateway => "Gateway",
             Self::App => "Web app",
+            Self::Queue => "Render queue",
+            Self::Files => "Video files",
+            Self::Library => "Library",
         }
     }
 }
 
 impl Scope {
-    /// True when a request is in the set.
+    /// True when an occasion is in the set.
     #[must_use]
-    pub fn covers(self, method: &Method, path: &str) -> bool {
+    pub fn covers(self, occasion: Occasion<'_>) -> bool {
+        match (self, occasion) {
+            (Self::Jobs, Occasion::Job) | (Self::Links, Occasion::Link(_)) | (Self::Listings, Occasion::Listing) => {
+                true
+            }
+            (Self::OldLinks, Occasion::Link(source)) => source == Source::Old,
+            (_, Occasion::Request(method, path)) => self.covers_request(method, path),
+            _ => false,
+        }
+    }
+
+    fn covers_request(self, method: &Method, path: &str) -> bool {
         let page = matches!(path, "/" | "/library");
+        let sign_in = path == "/login" && method == Method::POST;
         match self {
             Self::Everything => true,
             Self::Pages => page,
             Self::PagesAndSignIn => page || (path == "/login" && method != Method::POST),
-            Self::Api => path.starts_with("/api/") || (path == "/login" && method == Method::POST),
-            Self::SignIn => path == "/api/me" || (path == "/login" && method == Method::POST),
+            Self::Api => path.starts_with("/api/") || path.starts_with("/queue/") || sign_in,
+            Self::SignIn => path == "/api/me" || sign_in,
             Self::Bundle => path == "/assets/app.js",
+            Self::Queue => path.starts_with("/queue/"),
+            Self::Jobs | Self::Links | Self::OldLinks | Self::Listings => false,
         }
     }
 
@@ -143,6 +259,11 @@ impl Scope {
             Self::Api => "API and sign-in",
             Self::SignIn => "sign-in, /api/me",
             Self::Bundle => "/assets/app.js",
+            Self::Queue => "queue calls",
+            Self::Jobs => "new jobs",
+            Self::Links => "new links",
+            Self::OldLinks => "links to old ones",
+            Self::Listings => "library lists",
         }
     }
 }
@@ -159,90 +280,6 @@ impl FromStr for Fault {
 fn names() -> String {
     TABLE.map(|row| row.name).join(", ")
 }
-
-/// Every fault, in the order of the enum.
-pub const TABLE: [Row; 10] = [
-    Row {
-        fault: Fault::Slow,
-        name: "slow",
-        title: "Slow",
-        about: "The answer is right and comes three seconds late.",
-        part: Part::Connection,
-        scope: Scope::Everything,
-    },
-    Row {
-        fault: Fault::Reset,
-        name: "reset",
-        title: "Connection reset",
-        about: "The request is read, then the connection is reset.",
-        part: Part::Connection,
-        scope: Scope::Everything,
-    },
-    Row {
-        fault: Fault::Hang,
-        name: "hang",
-        title: "Hang",
-        about: "The request is read and never answered.",
-        part: Part::Connection,
-        scope: Scope::Everything,
-    },
-    Row {
-        fault: Fault::Truncated,
-        name: "truncated",
-        title: "Cut short",
-        about: "The answer breaks off halfway through its body.",
-        part: Part::Connection,
-        scope: Scope::Everything,
-    },
-    Row {
-        fault: Fault::Unavailable,
-        name: "unavailable",
-        title: "Unavailable",
-        about: "503 and an error page: no server behind it is well.",
-        part: Part::Gateway,
-        scope: Scope::Everything,
-    },
-    Row {
-        fault: Fault::RateLimited,
-        name: "rate_limited",
-        title: "Rate limited",
-        about: "429 and Retry-After: the gateway thinks that we ask too often.",
-        part: Part::Gateway,
-        scope: Scope::Api,
-    },
-    Row {
-        fault: Fault::RedirectLoop,
-        name: "redirect_loop",
-        title: "Redirect loop",
-        about: "Each page sends to the sign-in page, which sends back.",
-        part: Part::Gateway,
-        scope: Scope::PagesAndSignIn,
-    },
-    Row {
-        fault: Fault::AuthRefused,
-        name: "auth_refused",
-        title: "Sign-in refused",
-        about: "401, even with the right password or token.",
-        part: Part::App,
-        scope: Scope::SignIn,
-    },
-    Row {
-        fault: Fault::WrongBody,
-        name: "wrong_body",
-        title: "Wrong body",
-        about: "200 and a maintenance page: a status check sees nothing.",
-        part: Part::App,
-        scope: Scope::Pages,
-    },
-    Row {
-        fault: Fault::JavascriptError,
-        name: "javascript_error",
-        title: "JavaScript error",
-        about: "A bad deploy: 200 and HTML where the script bundle should be.",
-        part: Part::App,
-        scope: Scope::Bundle,
-    },
-];
 
 #[cfg(test)]
 mod tests {
@@ -267,13 +304,40 @@ mod tests {
             (Method::GET, "/api/me"),
             (Method::GET, "/api/health"),
             (Method::GET, "/assets/app.js"),
+            (Method::POST, "/queue/reverie/text-to-video"),
+            (Method::GET, "/files/clip.mp4"),
         ];
-        let covered = |scope: Scope| all.iter().map(|(method, path)| scope.covers(method, path)).collect::<Vec<_>>();
-        assert_eq!(covered(Scope::Everything), [true; 7]);
-        assert_eq!(covered(Scope::Pages), [true, true, false, false, false, false, false]);
-        assert_eq!(covered(Scope::PagesAndSignIn), [true, true, true, false, false, false, false]);
-        assert_eq!(covered(Scope::Api), [false, false, false, true, true, true, false]);
-        assert_eq!(covered(Scope::SignIn), [false, false, false, true, true, false, false]);
-        assert_eq!(covered(Scope::Bundle), [false, false, false, false, false, false, true]);
+        let covered = |scope: Scope| {
+            let is_covered = |(method, path): &(Method, &str)| scope.covers(Occasion::Request(method, path));
+            let marks = all.iter().map(|request| if is_covered(request) { 'x' } else { '.' });
+            marks.collect::<String>()
+        };
+        assert_eq!(covered(Scope::Everything), "xxxxxxxxx");
+        assert_eq!(covered(Scope::Pages), "xx.......");
+        assert_eq!(covered(Scope::PagesAndSignIn), "xxx......");
+        assert_eq!(covered(Scope::Api), "...xxx.x.");
+        assert_eq!(covered(Scope::SignIn), "...xx....");
+        assert_eq!(covered(Scope::Bundle), "......x..");
+        assert_eq!(covered(Scope::Queue), ".......x.");
+        for scope in [Scope::Jobs, Scope::Links, Scope::OldLinks, Scope::Listings] {
+            assert_eq!(covered(scope), ".........", "{scope:?} hits what the service does, not requests");
+        }
+    }
+
+    #[test]
+    fn what_the_service_does_is_hit_by_its_own_faults() {
+        let occasions = [
+            Occasion::Job,
+            Occasion::Link(Source::Result),
+            Occasion::Link(Source::Library),
+            Occasion::Link(Source::Old),
+            Occasion::Listing,
+        ];
+        let covered = |scope: Scope| occasions.map(|occasion| scope.covers(occasion));
+        assert_eq!(covered(Scope::Jobs), [true, false, false, false, false]);
+        assert_eq!(covered(Scope::Links), [false, true, true, true, false]);
+        assert_eq!(covered(Scope::OldLinks), [false, false, false, true, false]);
+        assert_eq!(covered(Scope::Listings), [false, false, false, false, true]);
+        assert_eq!(covered(Scope::Everything), [false; 5], "it means requests");
     }
 }

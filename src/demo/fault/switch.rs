@@ -1,19 +1,17 @@
 //! The switches that turn faults on and off while the service runs.
 //!
-//! Decides which requests are hit: by counting, never by chance, so that the same requests get the same answers.
+//! Decides what is hit: by counting, never by chance, so that the same requests get the same answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::http::Method;
-
-use super::{Fault, TABLE};
+use super::{Fault, Occasion, TABLE};
 use crate::base::bounded::printable;
 use crate::base::hash::spread_64;
 
-/// Of the requests that a fault can hit, how many of a hundred it does hit: 1 to 100.
+/// Of the occasions that a fault can hit, how many of a hundred it does hit: 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Percent(u8);
 
@@ -22,9 +20,9 @@ pub struct Percent(u8);
 pub struct State {
     /// True while it is switched on.
     pub on: bool,
-    /// How many of the requests in its scope it hits while it is on.
+    /// How many of the occasions in its scope it hits while it is on.
     pub percent: Percent,
-    /// Requests hit since the service started.
+    /// Occasions hit since the service started.
     pub hits: u64,
 }
 
@@ -35,7 +33,7 @@ pub struct Faults(Mutex<[Switch; TABLE.len()]>);
 #[derive(Debug)]
 struct Switch {
     state: State,
-    /// Requests in the fault's scope since it was last switched, by [`kind`]: with one count for all, "every second
+    /// Occasions in the fault's scope since it was last switched, by [`kind`]: with one count for all, "every second
     /// request" would always be the same half of the probes.
     seen: BTreeMap<u64, u64>,
 }
@@ -46,7 +44,7 @@ struct Switch {
 pub struct NotAPercentage(String);
 
 impl Percent {
-    /// Every request.
+    /// Every occasion.
     pub const ALL: Self = Self(100);
 
     /// The number, 1 to 100.
@@ -63,7 +61,7 @@ impl Percent {
 }
 
 impl Switch {
-    /// Counts a request in the fault's scope, and says whether it is hit.
+    /// Counts an occasion in the fault's scope, and says whether it is hit.
     fn count(&mut self, kind: u64) -> bool {
         // What strangers ask for is not bounded; the counts are. Kinds beyond the bound share one.
         let known = self.seen.len() < MOST_KINDS || self.seen.contains_key(&kind);
@@ -103,14 +101,14 @@ impl Faults {
         self.switches()[fault as usize].state
     }
 
-    /// The faults that hit this request, counted: any delay first, then at most one that takes the answer's place.
-    pub(in crate::demo) fn strike(&self, method: &Method, path: &str) -> Vec<Fault> {
-        let kind = kind(method, path);
+    /// The faults that hit this occasion, counted: any delay first, then at most one that decides what comes of it.
+    pub(in crate::demo) fn strike(&self, occasion: Occasion<'_>) -> Vec<Fault> {
+        let kind = kind(occasion);
         let mut struck = Vec::new();
         for (row, switch) in TABLE.iter().zip(self.switches().iter_mut()) {
-            if switch.state.on && row.scope.covers(method, path) && switch.count(kind) {
+            if switch.state.on && row.scope.covers(occasion) && switch.count(kind) {
                 struck.push(row.fault);
-                if row.fault != Fault::Slow {
+                if !row.fault.is_delay() {
                     break;
                 }
             }
@@ -141,16 +139,41 @@ impl fmt::Display for Percent {
     }
 }
 
-/// Requests of one kind are counted together.
-fn kind(method: &Method, path: &str) -> u64 {
-    spread_64(&[method.as_str(), path])
+/// Occasions of one kind are counted together.
+fn kind(occasion: Occasion<'_>) -> u64 {
+    match occasion {
+        Occasion::Request(method, path) => {
+            let (folder, end) = sort(path);
+            spread_64(&[method.as_str(), folder, end])
+        }
+        Occasion::Link(source) => spread_64(&["link", &format!("{source:?}")]),
+        Occasion::Job | Occasion::Listing => 0,
+    }
 }
 
+/// Each job and each file has addresses of its own: what is asked about it counts, not which one it is.
+fn sort(path: &str) -> (&str, &str) {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match ["/queue/", "/files/", "/api/library/"].into_iter().find(|folder| path.starts_with(folder)) {
+        Some("/queue/") if last.len() < JOB_ID => ("/queue/", last),
+        Some(folder) => (folder, ""),
+        None => (path, ""),
+    }
+}
+
+/// The length of a job's id in an address.
+const JOB_ID: usize = 36;
 const MOST_KINDS: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::*;
+    use axum::http::Method;
+
+    const fn get(path: &str) -> Occasion<'_> {
+        Occasion::Request(&Method::GET, path)
+    }
 
     #[test]
     fn a_percentage_is_spread_evenly_and_exactly() {
@@ -178,7 +201,7 @@ mod tests {
         for fault in [Fault::Slow, Fault::Unavailable, Fault::WrongBody] {
             faults.switch(fault, true, None);
         }
-        assert_eq!(faults.strike(&Method::GET, "/"), [Fault::Slow, Fault::Unavailable]);
+        assert_eq!(faults.strike(get("/")), [Fault::Slow, Fault::Unavailable]);
         assert_eq!((faults.state(Fault::Slow).hits, faults.state(Fault::WrongBody).hits), (1, 0));
     }
 
@@ -187,7 +210,7 @@ mod tests {
         let faults = Faults::default();
         faults.switch(Fault::Unavailable, true, Some(Percent(50)));
         faults.switch(Fault::WrongBody, true, None);
-        let struck: Vec<_> = (0..4).flat_map(|_| faults.strike(&Method::GET, "/")).collect();
+        let struck: Vec<_> = (0..4).flat_map(|_| faults.strike(get("/"))).collect();
         assert_eq!(struck, [Fault::Unavailable, Fault::WrongBody, Fault::Unavailable, Fault::WrongBody]);
     }
 
@@ -197,7 +220,31 @@ mod tests {
         faults.switch(Fault::Unavailable, true, Some(Percent(50)));
         for round in 0..6 {
             for path in ["/", "/library", "/login", "/api/me", "/api/health", "/assets/app.js", "/assets/app.css"] {
-                assert_eq!(faults.strike(&Method::GET, path).len(), usize::from(round % 2 == 0), "{path} in {round}");
+                assert_eq!(faults.strike(get(path)).len(), usize::from(round % 2 == 0), "{path} in {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_new_each_time_are_counted_together() {
+        let faults = Faults::default();
+        faults.switch(Fault::Unavailable, true, Some(Percent(50)));
+        for round in 0..6 {
+            let id = format!("00000000-0000-4000-8000-{round:012}");
+            let paths = ["", "/status", "/cancel"].map(|end| format!("/queue/reverie/requests/{id}{end}"));
+            for path in paths.into_iter().chain([format!("/files/{id}.mp4"), format!("/api/library/{id}")]) {
+                assert_eq!(faults.strike(get(&path)).len(), usize::from(round % 2 == 0), "{path} in {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_of_each_source_get_their_share() {
+        let faults = Faults::default();
+        faults.switch(Fault::EmptyFile, true, Some(Percent(50)));
+        for round in 0..4 {
+            for source in [Source::Result, Source::Library, Source::Old] {
+                assert_eq!(faults.strike(Occasion::Link(source)).len(), usize::from(round % 2 == 0));
             }
         }
     }
@@ -207,7 +254,7 @@ mod tests {
         let faults = Faults::default();
         faults.switch(Fault::Slow, true, Some(Percent(1)));
         for number in 0..1000 {
-            faults.strike(&Method::GET, &format!("/{number}"));
+            faults.strike(get(&format!("/{number}")));
         }
         assert_eq!(faults.switches()[Fault::Slow as usize].seen.len(), MOST_KINDS + 1);
     }
@@ -216,9 +263,9 @@ mod tests {
     fn clearing_turns_off_and_keeps_the_counts() {
         let faults = Faults::default();
         faults.switch(Fault::Hang, true, Some(Percent(20)));
-        assert_eq!(faults.strike(&Method::GET, "/nowhere"), [Fault::Hang]);
+        assert_eq!(faults.strike(get("/nowhere")), [Fault::Hang]);
         faults.clear();
-        assert_eq!(faults.strike(&Method::GET, "/nowhere"), []);
+        assert_eq!(faults.strike(get("/nowhere")), []);
         let state = faults.state(Fault::Hang);
         assert_eq!((state.on, state.percent, state.hits), (false, Percent(20), 1));
     }

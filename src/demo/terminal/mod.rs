@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use crate::base::bounded::printable;
 use crate::base::clock::Timestamp;
 use crate::base::duration::shown;
+use crate::model::job::Pending;
 use crate::model::name::Name;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
@@ -49,6 +50,8 @@ struct Track {
     beats: VecDeque<Beat>,
     /// Why the last result was not ok.
     trouble: Option<Trouble>,
+    /// How far the probe's job has come, while one is outstanding.
+    progress: Option<String>,
 }
 
 /// What is remembered of a result.
@@ -110,6 +113,14 @@ impl Live {
         self.changes.front()
     }
 
+    /// Takes in the jobs that are outstanding now, in all probes.
+    pub fn pending(&mut self, jobs: &[Pending]) {
+        for track in &mut self.probes {
+            let job = jobs.iter().find(|job| job.identity.probe == track.name);
+            track.progress = job.map(Pending::progress);
+        }
+    }
+
     /// One line about all probes: the time, how many are in each state, and which are in trouble, why.
     #[must_use]
     pub fn summary(&self, now: Timestamp) -> String {
@@ -136,7 +147,7 @@ impl Live {
 
 impl Track {
     const fn new(name: Name) -> Self {
-        Self { name, beats: VecDeque::new(), trouble: None }
+        Self { name, beats: VecDeque::new(), trouble: None, progress: None }
     }
 
     /// The state of the last result; none while the probe waits for its first.

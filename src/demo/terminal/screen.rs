@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Live;
 use super::view::{Canvas, render};
 use crate::base::clock::{Clock, Instant};
+use crate::model::job::Pending;
 use crate::model::result::ProbeResult;
 
 /// The view on standard output. Ends, with the terminal as it was, when dropped.
@@ -18,6 +19,9 @@ pub struct Screen {
     results: Option<SyncSender<ProbeResult>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Tells which jobs are outstanding now.
+pub type Outstanding = Box<dyn Fn() -> Vec<Pending> + Send>;
 
 /// How to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +47,11 @@ impl Screen {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(live: Live, clock: Clock, style: Style) -> io::Result<Self> {
+    pub fn start(live: Live, pending: Outstanding, clock: Clock, style: Style) -> io::Result<Self> {
         let (results, received) = sync_channel(WAITING);
         let thread = thread::Builder::new().name("screen".to_owned()).spawn(move || {
             // Standard output is gone: nobody is looking, and there is nobody to tell.
-            let _ = run(live, &received, &clock, style, &mut io::stdout(), size);
+            let _ = run(live, &received, &pending, &clock, style, &mut io::stdout(), size);
         })?;
         Ok(Self { results: Some(results), thread: Some(thread) })
     }
@@ -73,17 +77,23 @@ impl Drop for Screen {
 fn run(
     live: Live,
     results: &Receiver<ProbeResult>,
+    pending: &Outstanding,
     clock: &Clock,
     style: Style,
     out: &mut impl Write,
     size: impl Fn() -> (usize, usize),
 ) -> io::Result<()> {
-    if style.redraw { redraw(live, results, style.colour, out, size) } else { lines(live, results, clock, out) }
+    if style.redraw {
+        redraw(live, results, pending, style.colour, out, size)
+    } else {
+        lines(live, results, clock, out)
+    }
 }
 
 fn redraw(
     mut live: Live,
     results: &Receiver<ProbeResult>,
+    pending: &Outstanding,
     colour: bool,
     out: &mut impl Write,
     size: impl Fn() -> (usize, usize),
@@ -93,6 +103,7 @@ fn redraw(
     let mut open = true;
     while open {
         let (width, height) = size();
+        live.pending(&pending());
         frame.draw(&render(&live, Canvas { width, height, colour }), (width, height))?;
         open = pause.each(results, |result| {
             live.update(&result);
@@ -100,6 +111,7 @@ fn redraw(
         })?;
     }
     let (width, height) = size();
+    live.pending(&[]);
     frame.draw(&render(&live, Canvas { width, height, colour }), (width, height))
 }
 
@@ -223,7 +235,8 @@ mod tests {
         drop(sender);
         let clock = Clock::simulated("2026-01-01T14:00:10Z".parse().unwrap());
         let mut out = Vec::new();
-        run(live(&["home"]), &receiver, &clock, style, &mut out, || (80, 24)).unwrap();
+        run(live(&["home"]), &receiver, &(Box::new(Vec::new) as Outstanding), &clock, style, &mut out, || (80, 24))
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 

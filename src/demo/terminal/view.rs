@@ -139,6 +139,9 @@ fn probe(track: &Track, canvas: Canvas, columns: &Columns) -> Line {
             None => line.put(DIM, "·"),
         };
     }
+    if let Some(progress) = &track.progress {
+        line = line.put(PROGRESS, &format!("  {progress}"));
+    }
     match &track.trouble {
         Some(trouble) => line
             .put(style(Some(trouble.state)), &format!("  {}", trouble.reason))
@@ -214,6 +217,7 @@ const fn style(state: Option<State>) -> Style {
 const PLAIN: Style = Style::new();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
+const PROGRESS: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 /// Each bar with the least share of its scale, which goes from [`SHORTEST`] to the timeout in decades.
 const BARS: [(f64, &str); 7] = [(0.0, "▁"), (0.15, "▂"), (0.3, "▃"), (0.45, "▄"), (0.6, "▅"), (0.75, "▆"), (0.9, "▇")];
 /// Anything as quick as this is the lowest bar.

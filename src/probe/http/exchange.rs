@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
@@ -62,6 +62,14 @@ impl From<Broken> for Failure {
         match broken {
             Broken::Unsent(failure) | Broken::Unanswered(failure) | Broken::Failed(failure) => failure,
         }
+    }
+}
+
+impl Reply {
+    /// True when all of the answer has been read, as far as its length tells.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.body.is_end_stream()
     }
 }
 
@@ -162,22 +170,51 @@ impl Connection {
         let announced = content_length(&reply.head.headers).filter(|_| !reply.body.is_end_stream());
         body.expect(announced)?;
         watch.allow(body.limit());
-        while let Some(frame) = driving(driver, reply.body.frame()).await {
-            let frame =
-                frame.map_err(|error| failure(&error, watch, Stage::Body { encoded: body.encoded(), announced }))?;
-            if let Some(piece) = frame.data_ref() {
-                body.push(piece)?;
-            }
+        while let Some(piece) = next_piece(driver, watch, &mut reply.body, body.encoded(), announced).await? {
+            body.push(&piece)?;
         }
         let whole = body.finish()?;
         timeline.leave(ByteSize(whole.size).to_string());
         Ok(whole)
     }
+
+    /// Lets the peer send so many bytes of body until the next request.
+    pub fn allow(&self, bytes: u64) {
+        self.watch.allow(bytes);
+    }
+
+    /// The next piece of an answer's body, of which `received` bytes came before; `None` at its end.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn piece(&mut self, reply: &mut Reply, received: u64) -> Result<Option<Bytes>, Failure> {
+        let announced = content_length(&reply.head.headers);
+        next_piece(&mut self.driver, &self.watch, &mut reply.body, received, announced).await
+    }
 }
 
-/// The announced length of an answer, if it is sane.
+async fn next_piece(
+    driver: &mut Option<Driver>,
+    watch: &Watch,
+    body: &mut Incoming,
+    received: u64,
+    announced: Option<u64>,
+) -> Result<Option<Bytes>, Failure> {
+    while let Some(frame) = driving(driver, body.frame()).await {
+        let frame = frame.map_err(|error| failure(&error, watch, Stage::Body { encoded: received, announced }))?;
+        if let Ok(piece) = frame.into_data() {
+            return Ok(Some(piece));
+        }
+    }
+    Ok(None)
+}
+
+/// The announced length of an answer, if it is sane. Chunks overrule it (RFC 9112 §6.3).
 #[must_use]
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
@@ -292,6 +329,12 @@ fn http2_failure(stage: Stage, error: &h2::Error, watch: &Watch) -> Failure {
     let doing = stage.doing();
     if let Some(error) = error.get_io() {
         return io_failure(stage, error, watch);
+    }
+    // Of what one stream can do wrong while its body comes, h2 tells this apart by nothing but the place.
+    let is_length = error.is_reset() && error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR);
+    if let (Stage::Body { announced: Some(announced), .. }, true) = (stage, is_length) {
+        let detail = format!("the body has another length than the {announced} bytes announced");
+        return Failure::new(Reason::Truncated, detail);
     }
     let reason = error.reason().map_or_else(|| error.to_string(), |reason| reason.description().to_owned());
     let reason = printable(&reason, 160);

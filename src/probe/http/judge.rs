@@ -9,6 +9,7 @@ use hyper::http::response::Parts;
 use memchr::memmem;
 use serde_json::Value;
 
+use super::document::{document, excerpt, got, json_excerpt};
 use super::exchange::version_name;
 use super::rules::{BodyRule, JsonRule, Rules, SizeRule, StatusRange, TextRule, WireVersion};
 use crate::base::bounded::printable;
@@ -94,18 +95,31 @@ pub fn status_breach(rules: &Rules, fallback: &[StatusRange], head: &Parts) -> O
     if expected.is_empty() || expected.iter().any(|range| range.contains(status.as_u16())) {
         return None;
     }
-    let reason = match status.as_u16() {
-        401 | 403 => Reason::Auth,
-        429 => Reason::RateLimited,
-        500..=599 => Reason::Unavailable,
-        _ => Reason::HttpStatus,
-    };
     let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
     let meaning = status.canonical_reason().map(|meaning| format!(" {meaning}")).unwrap_or_default();
     let is_lost = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && !head.headers.contains_key(LOCATION);
     let lost = if is_lost { " without a location to go to" } else { "" };
     let detail = format!("expected status {}, got {}{meaning}{lost}", expected.join(" or "), status.as_u16());
-    Some(Failure::new(reason, detail))
+    Some(Failure::new(status_reason(status.as_u16()), detail))
+}
+
+/// What is wrong with a document by a rule about it.
+#[must_use]
+pub fn json_breach(rule: &JsonRule, document: &Value, regexes: &Regexes) -> Option<Failure> {
+    let mut court = Court { regexes, breaches: Vec::new() };
+    court.json(rule, document);
+    court.breaches.pop().map(|breach| breach.failure)
+}
+
+/// The reason that a status gives which was not expected.
+#[must_use]
+pub const fn status_reason(status: u16) -> Reason {
+    match status {
+        401 | 403 => Reason::Auth,
+        429 => Reason::RateLimited,
+        500..=599 => Reason::Unavailable,
+        _ => Reason::HttpStatus,
+    }
 }
 
 /// Collects breaches.
@@ -170,18 +184,9 @@ impl Court<'_> {
         if rule.json.is_empty() {
             return;
         }
-        let values = json_values(body);
-        if json_memory(body, values) > evidence.limit.saturating_mul(5) / 2 {
-            let detail =
-                format!("the body's JSON of about {values} values takes too much memory; raise max_body to allow it");
-            self.breach(Reason::BodyTooLarge, detail);
-            return;
-        }
-        match serde_json::from_slice::<Value>(body) {
+        match document(body, evidence.limit) {
             Ok(document) => rule.json.iter().for_each(|rule| self.json(rule, &document)),
-            Err(error) => {
-                self.breach(Reason::Assertion, format!("expected JSON in the body: {error}{}", got(body)));
-            }
+            Err(failure) => self.breaches.push(Breach { failure, by_regex: false }),
         }
     }
 
@@ -313,55 +318,8 @@ fn span(span: Duration) -> String {
     if days >= 2 { format!("{days} days") } else { shown(span) }
 }
 
-fn got(text: &[u8]) -> String {
-    if text.is_empty() {
-        "; it is empty".to_owned()
-    } else {
-        format!("; it starts with `{}`", excerpt(text.trim_ascii_start(), 60))
-    }
-}
-
-/// The first `limit` characters of what may not be UTF-8, printable.
-fn excerpt(text: &[u8], limit: usize) -> String {
-    // A character has at most four bytes; one more shows that there is more.
-    let start = text.get(..limit * 4 + 4).unwrap_or(text);
-    printable(&String::from_utf8_lossy(start), limit)
-}
-
-/// The first hundred characters of a value as JSON, made without making the rest.
-fn json_excerpt(value: &Value) -> String {
-    let mut start = [0; 500];
-    let mut room = &mut start[..];
-    // It fails where there is no more room, which is the point.
-    let _ = serde_json::to_writer(&mut room, value);
-    let left = room.len();
-    excerpt(&start[..start.len() - left], 100)
-}
-
 fn holds(text: &[u8], part: &Text) -> bool {
     memmem::find(text, part.expose().as_bytes()).is_some()
-}
-
-/// What a JSON text takes in memory, in bytes: itself, its strings once more, and what each value costs.
-///
-/// A value takes a hundred times the memory of its shortest text, so a hostile body of a few MiB would take hundreds.
-const fn json_memory(json: &[u8], values: u64) -> u64 {
-    (json.len() as u64).saturating_mul(2).saturating_add(values.saturating_mul(JSON_VALUE))
-}
-
-/// How many values a JSON text has at most: one more than it has commas and opening brackets outside of strings.
-fn json_values(json: &[u8]) -> u64 {
-    let (mut count, mut in_string, mut escaped) = (1, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b',' | b'[' | b'{' if !in_string => count += 1,
-            _ => {}
-        }
-    }
-    count
 }
 
 /// JSON numbers are equal by value: `1` and `1.0` are one number.
@@ -384,9 +342,6 @@ fn wanted(rule: &JsonRule) -> String {
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
-
-/// Measured for members of an object, the dearest.
-const JSON_VALUE: u64 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -660,12 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_counted_outside_of_its_strings() {
-        for (text, count) in
-            [("1", 1), ("[]", 2), ("[1,2,3]", 4), (r#"{"a,[{": "b\"],", "c": {}}"#, 4), (r#""a\\", 1"#, 2)]
-        {
-            assert_eq!(json_values(text.as_bytes()), count, "{text}");
-        }
+    fn json_that_would_take_too_much_memory_is_refused() {
         let many = format!("[{}0]", "0,".repeat(30_000));
         let (reason, detail) = first(json!({"body": {"json": {"path": "$"}}}), 200, &[], &many).unwrap();
         assert_eq!(reason, Reason::BodyTooLarge);

@@ -2,7 +2,7 @@
 //!
 //! Names shared with `blackbox_exporter` mean the same as there. Values are found elsewhere in this folder.
 
-use crate::model::measure::{Fact, Kind, Measure, Metric, Series, Source};
+use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, joined};
 use crate::probe::net;
 
 /// From the request being sent to the first byte of the answer.
@@ -36,57 +36,14 @@ pub static KIND: Kind = Kind {
     name: "http",
     about: "One HTTP request, redirects followed, judged by what a user would notice.",
     phases: &[net::RESOLVE, net::CONNECT, net::TLS, PROCESSING, TRANSFER],
-    measures: &[
-        Measure { key: STATUS, about: "The final answer's status." },
-        Measure { key: CONTENT_LENGTH, about: "The final answer's `content-length`; -1 when it has none." },
-        Measure { key: BODY_BYTES, about: "Bytes of body read, after decompression." },
-        Measure { key: REDIRECTS, about: "Redirects followed." },
-        Measure { key: HTTPS, about: "1 when the final answer came over TLS, else 0." },
-        Measure { key: HTTP_VERSION, about: "The final answer's HTTP version: 1, 1.1 or 2." },
-        Measure { key: LAST_MODIFIED, about: "The final answer's `last-modified`, in Unix seconds." },
-        Measure { key: FAILED_DUE_TO_REGEX, about: "1 when a pattern on body or header failed the attempt, else 0." },
-        net::ADDRESS_MEASURES[0],
-        net::ADDRESS_MEASURES[1],
-        net::CERTIFICATE_MEASURE,
-    ],
-    facts: &[
-        Fact { key: PROTOCOL, about: "The final answer's protocol, such as `HTTP/1.1`." },
-        Fact { key: FINAL_URL, about: "Where redirects led, without its query." },
-        net::CONNECTION_FACTS[0],
-        net::CONNECTION_FACTS[1],
-        net::CONNECTION_FACTS[2],
-        net::CONNECTION_FACTS[3],
-        net::CONNECTION_FACTS[4],
-        net::CONNECTION_FACTS[5],
-        net::CONNECTION_FACTS[6],
-        net::CONNECTION_FACTS[7],
-        net::CONNECTION_FACTS[8],
-        net::CONNECTION_FACTS[9],
-    ],
-    series: &[
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(PROCESSING),
-        phase(TRANSFER),
-        from(&STATUS_METRIC, STATUS),
-        from(&LENGTH_METRIC, CONTENT_LENGTH),
-        from(&BODY_METRIC, BODY_BYTES),
-        from(&REDIRECTS_METRIC, REDIRECTS),
-        from(&SSL_METRIC, HTTPS),
-        from(&VERSION_METRIC, HTTP_VERSION),
-        from(&MODIFIED_METRIC, LAST_MODIFIED),
-        from(&REGEX_METRIC, FAILED_DUE_TO_REGEX),
-        net::ADDRESS_SERIES[0],
-        net::ADDRESS_SERIES[1],
-        net::ADDRESS_SERIES[2],
-        net::CERTIFICATE_SERIES,
-    ],
+    measures: &MEASURES,
+    facts: &FACTS,
+    series: &SERIES,
     infos: &net::TLS_INFOS,
 };
 
 const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(("phase", name)), from: Source::Phase(name) }
+    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
 }
 
 const fn from(metric: &'static Metric, key: &'static str) -> Series {
@@ -113,3 +70,46 @@ static MODIFIED_METRIC: Metric = Metric::gauge(
 );
 static REGEX_METRIC: Metric =
     Metric::gauge("probe_failed_due_to_regex", "Whether a pattern on body or header failed the attempt.");
+
+static MEASURES: [Measure; 11] = joined(&[
+    &[
+        Measure::number(STATUS, "The final answer's status."),
+        Measure::number(CONTENT_LENGTH, "The final answer's `content-length`; -1 when it has none."),
+        Measure::bytes(BODY_BYTES, "Bytes of body read, after decompression."),
+        Measure::number(REDIRECTS, "Redirects followed."),
+        Measure::number(HTTPS, "1 when the final answer came over TLS, else 0."),
+        Measure::number(HTTP_VERSION, "The final answer's HTTP version: 1, 1.1 or 2."),
+        Measure::moment(LAST_MODIFIED, "The final answer's `last-modified`, in Unix seconds."),
+        Measure::number(FAILED_DUE_TO_REGEX, "1 when a pattern on body or header failed the attempt, else 0."),
+    ],
+    &net::ADDRESS_MEASURES,
+    &[net::CERTIFICATE_MEASURE],
+]);
+
+static FACTS: [Fact; 12] = joined(&[
+    &[
+        Fact { key: PROTOCOL, about: "The final answer's protocol, such as `HTTP/1.1`." },
+        Fact { key: FINAL_URL, about: "Where redirects led, without its query." },
+    ],
+    &net::CONNECTION_FACTS,
+]);
+
+static SERIES: [Series; 17] = joined(&[
+    &[
+        phase(net::RESOLVE),
+        phase(net::CONNECT),
+        phase(net::TLS),
+        phase(PROCESSING),
+        phase(TRANSFER),
+        from(&STATUS_METRIC, STATUS),
+        from(&LENGTH_METRIC, CONTENT_LENGTH),
+        from(&BODY_METRIC, BODY_BYTES),
+        from(&REDIRECTS_METRIC, REDIRECTS),
+        from(&SSL_METRIC, HTTPS),
+        from(&VERSION_METRIC, HTTP_VERSION),
+        from(&MODIFIED_METRIC, LAST_MODIFIED),
+        from(&REGEX_METRIC, FAILED_DUE_TO_REGEX),
+    ],
+    &net::ADDRESS_SERIES,
+    &[net::CERTIFICATE_SERIES],
+]);

@@ -2,7 +2,9 @@
 //!
 //! This file is the settings. It does not run scripts, load sub-resources or keep cookies: that is `browser` and `steps`.
 
+pub mod client;
 pub mod decode;
+pub mod document;
 pub mod exchange;
 pub mod judge;
 pub mod kind;
@@ -258,7 +260,7 @@ const METHODS: [HttpMethod; 7] = [
 ];
 
 /// Which HTTP version to speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
     /// What the peer prefers, as a browser does: HTTP/2 over TLS where it is offered, else HTTP/1.1.

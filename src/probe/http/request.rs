@@ -35,6 +35,21 @@ pub struct Blueprint {
     close: bool,
 }
 
+/// What a [`Blueprint`] is put together from.
+pub struct Parts {
+    /// The request's method.
+    pub method: Method,
+    /// Where it goes.
+    pub url: Url,
+    /// Headers in their order, each with whether it must stay away from other hosts. The first of a name replaces what
+    /// is sent by default, further ones add to it.
+    pub headers: Vec<(HeaderName, HeaderValue, bool)>,
+    /// The body and its type.
+    pub content: Option<(Bytes, Option<HeaderValue>)>,
+    /// Whether the connection is not wanted any more after the answer.
+    pub close: bool,
+}
+
 struct Header {
     name: HeaderName,
     value: HeaderValue,
@@ -49,6 +64,25 @@ struct Content {
 }
 
 impl Blueprint {
+    /// A request put together by the program. What is private among the headers does not follow a redirect elsewhere.
+    #[must_use]
+    pub fn of(parts: Parts) -> Self {
+        let Parts { method, url, headers, content, close } = parts;
+        let mut own: Vec<Header> = Vec::with_capacity(headers.len());
+        for (name, value, is_private) in headers.into_iter().filter(|(name, ..)| !FRAMING.contains(name)) {
+            let is_repeat = own.iter().any(|known| known.name == name);
+            own.push(Header { name, value, is_repeat, is_private });
+        }
+        let content = content.map(|(bytes, kind)| Content { bytes, kind });
+        Self { method, url, host: None, headers: own, authorization: None, content, close }
+    }
+
+    /// Sends `value` under `name` instead of whatever was sent there.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.retain(|header| header.name != name);
+        self.headers.push(Header { name, value, is_repeat: false, is_private: false });
+    }
+
     /// Makes ready what the settings ask for.
     ///
     /// # Errors
@@ -277,7 +311,8 @@ pub fn scrubber(settings: &Http) -> Scrubber {
 }
 
 /// A header that must not follow a redirect to another host: credentials by name, and anything that held a secret.
-fn is_private(name: &HeaderName, text: &Text) -> bool {
+#[must_use]
+pub fn is_private(name: &HeaderName, text: &Text) -> bool {
     [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name) || text.is_expanded()
 }
 

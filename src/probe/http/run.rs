@@ -1,16 +1,16 @@
 //! The `http` prober: opens connections, follows redirects, and hands the final answer to the judge.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Method;
 use hyper::header::{CONTENT_ENCODING, HeaderValue, LOCATION};
 use hyper::http::response::Parts;
-use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
+use super::Http;
+use super::client::Client;
 use super::decode::{Body, Coding, Whole};
 use super::exchange::{Broken, Connection, Reply, content_length, version_name};
 use super::judge::{self, Breach, Evidence};
@@ -18,20 +18,17 @@ use super::kind::{
     BODY_BYTES, CONTENT_LENGTH, FAILED_DUE_TO_REGEX, FINAL_URL, HTTP_VERSION, HTTPS, KIND, LAST_MODIFIED, PROCESSING,
     PROTOCOL, REDIRECTS, STATUS, TRANSFER,
 };
-use super::request::{Blueprint, Order};
+use super::request::{self, Blueprint};
 use super::rules::StatusRange;
-use super::{Http, Version};
 use crate::base::bounded::printable;
 use crate::base::clock::{Timestamp, unix_seconds};
 use crate::base::secret::Scrubber;
 use crate::model::measure::Kind;
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
-use crate::probe::attempt::{Attempted, Prober, Running};
-use crate::probe::net::resolve::Resolver;
-use crate::probe::net::shared::{Shared, Usable};
-use crate::probe::net::stream::Stream;
-use crate::probe::net::{ADDRESS_KEYS, CERTIFICATE_EXPIRY, TLS_KEYS, dial};
+use crate::probe::attempt::{Attempted, Order, Prober, Running};
+use crate::probe::net::shared::Shared;
+use crate::probe::net::{ADDRESS_KEYS, CERTIFICATE_EXPIRY, TLS_KEYS};
 use crate::probe::timeline::{Remembered, Timeline};
 
 /// Makes the attempts of one `http` probe.
@@ -39,9 +36,8 @@ pub struct HttpProber {
     settings: Arc<Http>,
     /// What to send; or what is wrong with it, which each attempt then says.
     blueprint: Result<Blueprint, Failure>,
-    resolver: Arc<Resolver>,
+    client: Client,
     shared: Arc<Shared>,
-    tls: OnceLock<Usable>,
     scrubber: Scrubber,
     /// The connection kept for the next attempt, if that was asked for.
     kept: Mutex<Option<Kept>>,
@@ -55,7 +51,7 @@ struct Kept {
 
 /// A request that was answered, up to the answer's head.
 struct Hop {
-    order: Order,
+    order: request::Order,
     connection: Connection,
     reply: Reply,
 }
@@ -66,23 +62,21 @@ impl HttpProber {
     pub fn new(settings: Arc<Http>, shared: &Arc<Shared>) -> Self {
         let prober = Self {
             blueprint: Blueprint::new(&settings),
-            resolver: shared.resolver(&settings.resolve),
+            client: Client::new(&settings.resolve, &settings.tls, settings.version, shared),
             shared: Arc::clone(shared),
-            tls: OnceLock::new(),
-            scrubber: super::request::scrubber(&settings),
+            scrubber: request::scrubber(&settings),
             kept: Mutex::default(),
             settings,
         };
         if prober.settings.url.url().scheme() == "https" {
-            // Reading the trust roots takes milliseconds that no attempt is to be charged with.
-            let _ = prober.tls();
+            prober.client.prepare_tls();
         }
         prober
     }
 
     async fn run(&self, timeline: &mut Timeline) -> Attempted {
         let blueprint = self.blueprint.as_ref().map_err(Clone::clone)?;
-        let mut order = Order::first(blueprint);
+        let mut order = request::Order::first(blueprint);
         let mut visited: Vec<(Method, Url)> = Vec::new();
         loop {
             let hop = self.hop(order, blueprint, timeline).await?;
@@ -108,7 +102,7 @@ impl HttpProber {
         Some(location.as_bytes())
     }
 
-    fn check_redirect(&self, visited: &[(Method, Url)], next: &Order) -> Result<(), Failure> {
+    fn check_redirect(&self, visited: &[(Method, Url)], next: &request::Order) -> Result<(), Failure> {
         if visited.iter().any(|(method, url)| *method == next.method && *url == next.url) {
             let place = without_query(&next.url);
             return Err(Failure::new(Reason::Redirect, format!("redirects go round in a circle, back to {place}")));
@@ -121,7 +115,7 @@ impl HttpProber {
     }
 
     /// Sends one request, on the kept connection if there is one.
-    async fn hop(&self, order: Order, blueprint: &Blueprint, timeline: &mut Timeline) -> Result<Hop, Failure> {
+    async fn hop(&self, order: request::Order, blueprint: &Blueprint, timeline: &mut Timeline) -> Result<Hop, Failure> {
         timeline.forget(ANSWER_KEYS);
         timeline.forget(ADDRESS_KEYS);
         timeline.forget(TLS_KEYS);
@@ -138,7 +132,7 @@ impl HttpProber {
                 }
             }
         }
-        let mut connection = self.open(&order, timeline).await?;
+        let mut connection = self.client.open(&order.url, order.is_same_host(), timeline).await?;
         let reply = self.send(&mut connection, &order, blueprint, timeline).await?;
         Ok(Hop { order, connection, reply })
     }
@@ -146,7 +140,7 @@ impl HttpProber {
     async fn send(
         &self,
         connection: &mut Connection,
-        order: &Order,
+        order: &request::Order,
         blueprint: &Blueprint,
         timeline: &mut Timeline,
     ) -> Result<Reply, Broken> {
@@ -168,48 +162,8 @@ impl HttpProber {
         }
     }
 
-    /// Opens a fresh connection to where the order goes.
-    async fn open(&self, order: &Order, timeline: &mut Timeline) -> Result<Connection, Failure> {
-        let nowhere = || Failure::new(Reason::Redirect, "the address names no host");
-        let host = order.url.host().ok_or_else(nowhere)?;
-        let port = order.url.port_or_known_default().ok_or_else(nowhere)?;
-        let address = self.resolver.address(host, order.is_same_host(), timeline).await?;
-        let tcp = dial::connect(SocketAddr::new(address, port), timeline).await?;
-        let stream = if order.url.scheme() == "https" {
-            let name = order.url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-                Failure::new(Reason::Tls, format!("`{}` cannot be a certificate's name", printable(name, 253)))
-            })?;
-            let now = self.shared.clock.now().as_second();
-            let tls = self.tls().as_ref().map_err(Clone::clone)?;
-            Stream::tls(tls.handshake(tcp, name, order.is_same_host(), now, timeline).await?, HEADROOM)
-        } else {
-            Stream::plain(tcp, HEADROOM)
-        };
-        let http2 = match self.settings.version {
-            Version::Auto => stream.chose_http2(),
-            Version::Http1 => false,
-            Version::Http2 => true,
-        };
-        if http2 && order.url.scheme() == "https" && !stream.chose_http2() {
-            return Err(Failure::new(Reason::Protocol, "the peer does not offer HTTP/2 in the TLS handshake (ALPN)"));
-        }
-        Connection::start(stream, http2).await
-    }
-
-    fn tls(&self) -> &Usable {
-        self.tls.get_or_init(|| {
-            let alpn: &[&'static [u8]] = match self.settings.version {
-                Version::Auto => &[b"h2", b"http/1.1"],
-                Version::Http1 => &[b"http/1.1"],
-                Version::Http2 => &[b"h2"],
-            };
-            self.shared.tls(&self.settings.tls, alpn)
-        })
-    }
-
     /// The kept connection, if there is one, it leads where the order goes, and it still lives.
-    async fn take_kept(&self, order: &Order, timeline: &mut Timeline) -> Option<Connection> {
+    async fn take_kept(&self, order: &request::Order, timeline: &mut Timeline) -> Option<Connection> {
         if !(self.settings.reuse_connection && order.is_first) {
             return None;
         }
@@ -288,7 +242,7 @@ impl Prober for HttpProber {
         &KIND
     }
 
-    fn attempt<'prober>(&'prober self, timeline: &'prober mut Timeline) -> Running<'prober> {
+    fn attempt<'prober>(&'prober self, _: &'prober Order, timeline: &'prober mut Timeline) -> Running<'prober> {
         Box::pin(self.run(timeline))
     }
 
@@ -339,7 +293,8 @@ fn version_number(version: hyper::Version) -> f64 {
 }
 
 /// An address that may be shown: queries and fragments carry tokens.
-pub(super) fn without_query(url: &Url) -> String {
+#[must_use]
+pub fn without_query(url: &Url) -> String {
     printable(&url[..Position::AfterPath], 200)
 }
 
@@ -348,5 +303,3 @@ pub(super) type Payload = Full<Bytes>;
 
 /// What the head of an answer tells, which the next hop makes stale.
 const ANSWER_KEYS: &[&str] = &[STATUS, CONTENT_LENGTH, HTTPS, HTTP_VERSION, LAST_MODIFIED, PROTOCOL];
-/// Room for the answer's headers and framing beside its body.
-const HEADROOM: u64 = 512 * 1024;

@@ -18,6 +18,7 @@ use super::{
 use crate::base::bounded::printable;
 use crate::base::clock::Timestamp;
 use crate::base::duration::shown;
+use crate::base::hash::hexadecimal;
 use crate::probe::timeline::Timeline;
 
 /// What a presented chain says.
@@ -54,8 +55,8 @@ impl Chain {
             subject: printable(&parsed.subject().to_string(), MAX_NAME),
             issuer: printable(&parsed.issuer().to_string(), MAX_NAME),
             names: names(&parsed),
-            serial: hex(parsed.raw_serial().get(..MAX_SERIAL).unwrap_or(parsed.raw_serial())),
-            fingerprint: hex(&Sha256::digest(leaf)),
+            serial: hexadecimal(parsed.raw_serial().get(..MAX_SERIAL).unwrap_or(parsed.raw_serial())),
+            fingerprint: hexadecimal(&Sha256::digest(leaf)),
         })
     }
 
@@ -193,14 +194,7 @@ fn ip(bytes: &[u8]) -> String {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return std::net::Ipv4Addr::from(v4).to_string();
     }
-    <[u8; 16]>::try_from(bytes).map_or_else(|_| hex(bytes), |v6| std::net::Ipv6Addr::from(v6).to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    <[u8; 16]>::try_from(bytes).map_or_else(|_| hexadecimal(bytes), |v6| std::net::Ipv6Addr::from(v6).to_string())
 }
 
 const MAX_CHAIN: usize = 16;

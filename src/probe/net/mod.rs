@@ -66,15 +66,13 @@ pub const TLS_KEYS: &[&str] = &[
 
 /// The measures of name lookup and address.
 pub const ADDRESS_MEASURES: [Measure; 2] = [
-    Measure { key: IP_PROTOCOL, about: "4 or 6: the IP version used." },
-    Measure { key: IP_HASH, about: "FNV-1a (32 bits) of the peer's address, to see it change." },
+    Measure::number(IP_PROTOCOL, "4 or 6: the IP version used."),
+    Measure::number(IP_HASH, "FNV-1a (32 bits) of the peer's address, to see it change."),
 ];
 
 /// The measure of the certificate.
-pub const CERTIFICATE_MEASURE: Measure = Measure {
-    key: CERTIFICATE_EXPIRY,
-    about: "When the first of the presented certificates expires, in Unix seconds.",
-};
+pub const CERTIFICATE_MEASURE: Measure =
+    Measure::moment(CERTIFICATE_EXPIRY, "When the first of the presented certificates expires, in Unix seconds.");
 
 /// The facts of the connection and, over TLS, its session and certificate.
 pub const CONNECTION_FACTS: [Fact; 10] = [

@@ -14,13 +14,19 @@ use super::settings::{Resolve, Tls};
 use super::tls::TlsClient;
 use crate::base::clock::Clock;
 use crate::model::outcome::Failure;
+use crate::probe::api::pool::Pools;
+use crate::probe::generation::desk::Desk;
 use crate::probe::pattern::Regexes;
 
 /// Resources shared by the probers of one plan.
 pub struct Shared {
     /// Compiled expressions.
     pub regexes: Regexes,
-    /// Wall time, for certificates.
+    /// Connections that wait for their next request.
+    pub pools: Pools,
+    /// Outstanding jobs, which outlive the plan.
+    pub desk: Arc<Desk>,
+    /// Wall time.
     pub clock: Clock,
     resolvers: Mutex<HashMap<Resolve, Arc<Resolver>>>,
     tls: Mutex<HashMap<TlsKey, Usable>>,
@@ -39,8 +45,16 @@ impl Shared {
     /// Nothing shared yet; each thing is made when a prober first asks for it.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
+        Self::with_desk(clock, Arc::default())
+    }
+
+    /// As [`Self::new`], with the desk at which jobs are followed.
+    #[must_use]
+    pub fn with_desk(clock: Clock, desk: Arc<Desk>) -> Self {
         Self {
+            desk,
             regexes: Regexes::default(),
+            pools: Pools::default(),
             clock,
             resolvers: Mutex::default(),
             tls: Mutex::default(),

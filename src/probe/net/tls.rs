@@ -5,6 +5,7 @@
 //! refused within the handshake, so that an impostor never sees ours.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,6 +20,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use url::Host;
 
 use super::certificate::{Chain, Chains, Problem};
 use super::dial::broken;
@@ -217,6 +219,20 @@ fn verify_itself(
         return Err(CertificateError::Expired.into());
     }
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+}
+
+/// The name that a certificate of `host` is checked against.
+///
+/// # Errors
+/// A [`Failure`] of reason `tls` for a name that no certificate can have.
+pub fn certificate_name(host: &Host<&str>) -> Result<ServerName<'static>, Failure> {
+    match host {
+        Host::Domain(name) => ServerName::try_from((*name).to_owned()).map_err(|_| {
+            Failure::new(Reason::Tls, format!("`{}` cannot be a certificate's name", printable(name, 253)))
+        }),
+        Host::Ipv4(address) => Ok(IpAddr::V4(*address).into()),
+        Host::Ipv6(address) => Ok(IpAddr::V6(*address).into()),
+    }
 }
 
 fn own_roots(settings: &Tls) -> Result<Option<RootCertStore>, Failure> {

@@ -58,9 +58,9 @@ fn address(line: &str) -> String {
     line.split(' ').next_back().unwrap().to_owned()
 }
 
-/// A probe that a fault makes fail, and the reason under which it does.
-const fn symptom(fault: Fault) -> (&'static str, &'static str) {
-    match fault {
+/// A probe that a fault makes fail, and the reason under which it does; none where that is not tried here.
+const fn symptom(fault: Fault) -> Option<(&'static str, &'static str)> {
+    Some(match fault {
         Fault::Slow => ("reverie-home", "slow"),
         Fault::Reset => ("reverie-home", "network"),
         Fault::Hang => ("reverie-home", "timeout"),
@@ -71,15 +71,22 @@ const fn symptom(fault: Fault) -> (&'static str, &'static str) {
         Fault::AuthRefused => ("reverie-sign-in", "auth"),
         Fault::WrongBody => ("reverie-home", "assertion"),
         Fault::JavascriptError => ("reverie-bundle", "assertion"),
-    }
+        Fault::KeyRefused => ("reverie-generate", "auth"),
+        Fault::NoVideo => ("reverie-generate", "no_output"),
+        Fault::CutFile => ("reverie-download", "truncated"),
+        Fault::LibraryStale => ("reverie-saved", "stale"),
+        // The others of these parts take longer, and are held by the tests of the demo's probes.
+        _ => return None,
+    })
 }
 
 /// One fault after the other would take a minute; each gets a demo of its own.
 #[tokio::test]
 async fn every_fault_shows_under_its_reason_and_goes_away() {
-    join_all(TABLE.iter().map(async |row| {
+    let watched: Vec<_> = TABLE.iter().filter_map(|row| Some((row, symptom(row.fault)?))).collect();
+    assert_eq!(watched.len(), 14);
+    join_all(watched.into_iter().map(async |(row, (probe, reason))| {
         let demo = Demo::start().await;
-        let (probe, reason) = symptom(row.fault);
         demo.all_well(&[probe]).await;
         assert_eq!(demo.scrape().await.sum("forewarn_probe_failures_total"), 0.0, "nothing is broken yet");
 

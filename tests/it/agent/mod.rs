@@ -8,6 +8,7 @@
 
 mod commands;
 mod demo;
+mod jobs;
 mod listener;
 mod nginx;
 mod peer;

@@ -81,6 +81,16 @@ async fn a_bad_configuration_changes_nothing_and_says_so_everywhere() {
 }
 
 #[tokio::test]
+async fn what_needs_a_restart_is_said() {
+    let folder = Folder::new("probes: []\n");
+    let agent = Agent::start(&folder).await;
+    folder.write("forewarn.yml", "store: {url: other.db}\nprobes: []\n");
+    assert_eq!(agent.reload().await.0, StatusCode::OK);
+    let entry = agent.log.entry("this change takes effect at the next start").await;
+    assert_eq!((&entry["level"], &entry["key"]), (&"WARN".into(), &"store.url".into()));
+}
+
+#[tokio::test]
 async fn an_attempt_that_runs_during_a_reload_ends_and_counts() {
     let peer = Peer::start().await;
     let folder = Folder::new(&probes(&peer, &[("held", "100ms"), ("held-and-removed", "100ms")]));

@@ -103,8 +103,8 @@ fn broken() -> Vec<Row> {
                 .concat()),
                 Act::Hang,
             ]),
-            Protocol,
-            "the peer broke HTTP/2",
+            Reason::Truncated,
+            "another length than the 9 bytes announced",
         ),
     ]
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod dns;
+pub(crate) mod files;
 pub(crate) mod http2;
 pub(crate) mod probing;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! Makes attempts of an `http` probe that is written as JSON, as the configuration would.
+//! Makes attempts of a probe that is written as JSON, as the configuration would.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,17 @@ use forewarn::probe::http::Http;
 use forewarn::probe::net::shared::Shared;
 use serde_json::{Value, json};
 
+/// The `http` prober of these settings.
+pub(crate) fn prober(settings: Value) -> Arc<dyn Prober> {
+    prober_of::<Http>(settings)
+}
+
 /// The prober of these settings. Unless they say how to resolve names, it uses IPv4, where the peers listen.
-pub(crate) fn prober(mut settings: Value) -> Arc<dyn Prober> {
+pub(crate) fn prober_of<T: ProbeType>(mut settings: Value) -> Arc<dyn Prober> {
     settings.as_object_mut().unwrap().entry("resolve").or_insert_with(|| json!({"family": "ipv4"}));
-    let settings: Http = super::settings::read(settings).unwrap();
+    let settings: T = super::settings::read(settings).unwrap();
+    let conflicts = settings.conflicts();
+    assert!(conflicts.is_empty(), "{conflicts:?}");
     Arc::new(settings).prober(&Arc::new(Shared::new(Clock::system())))
 }
 

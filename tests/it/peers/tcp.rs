@@ -325,7 +325,7 @@ async fn hear(line: &mut dyn Line, seen: &Seen) -> io::Result<Option<String>> {
     let length = header(&request, "content-length").first().map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     line.read_exact(&mut body).await?;
-    request.push_str(&String::from_utf8(body).unwrap());
+    request.push_str(&String::from_utf8_lossy(&body));
     seen.requests.lock().unwrap().push(request.clone());
     Ok(Some(request))
 }

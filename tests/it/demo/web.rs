@@ -1,71 +1,11 @@
-//! The simulated service, seen from outside: what each fault does on the wire, and how faults are switched.
+//! The web app of the simulated service, and what the faults of connection, gateway and app do on the wire.
 
-use std::sync::Arc;
-
-use forewarn::demo::fault::{Fault, Faults, TABLE};
-use forewarn::demo::service::Service;
-use reqwest::{Client, StatusCode, header};
+use forewarn::demo::fault::Fault;
+use reqwest::{StatusCode, header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-struct Demo {
-    service: Service,
-    faults: Arc<Faults>,
-    client: Client,
-}
-
-impl Demo {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let faults = Arc::new(Faults::default());
-        let service = Service::start(listener, Arc::clone(&faults), None).unwrap();
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { service, faults, client }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.service.address())
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        self.client.get(self.url(path)).send().await.unwrap()
-    }
-
-    async fn sign_in(&self, password: &str) -> reqwest::Response {
-        let form = format!("email=ada%40reverie.example&password={}", password.replace(' ', "+"));
-        self.form("/login", form).send().await.unwrap()
-    }
-
-    async fn account(&self) -> reqwest::Response {
-        self.client.get(self.url("/api/me")).bearer_auth("rv_7f3a91c04e").send().await.unwrap()
-    }
-
-    fn form(&self, path: &str, form: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
-        let kind = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.client.post(self.url(path)).header(kind.0, kind.1).body(form)
-    }
-
-    async fn order(&self, path: &str, form: &'static str) -> reqwest::Response {
-        self.form(path, form).send().await.unwrap()
-    }
-
-    fn on(&self, fault: Fault) {
-        self.faults.switch(fault, true, None);
-    }
-
-    /// Sends one request by hand, and reads until the server ends the connection.
-    async fn raw(&self, path: &str) -> (String, std::io::Result<usize>) {
-        let mut stream = TcpStream::connect(self.service.address()).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let end = stream.read_to_end(&mut answer).await;
-        (String::from_utf8(answer).unwrap(), end)
-    }
-}
-
-fn content_type(answer: &reqwest::Response) -> &str {
-    answer.headers()[header::CONTENT_TYPE].to_str().unwrap()
-}
+use super::{Demo, content_type};
 
 #[tokio::test]
 async fn without_faults_everything_works() {
@@ -228,76 +168,4 @@ async fn javascript_error_serves_html_as_the_bundle() {
     let body = answer.text().await.unwrap();
     assert!(body.starts_with('<') && !body.contains("__ready"), "{body}");
     assert!(demo.get("/").await.text().await.unwrap().contains("Create"), "the page itself looks well");
-}
-
-#[tokio::test]
-async fn the_page_switches_by_form() {
-    let demo = Demo::start().await;
-    let answer = demo.order("/faults/unavailable", "on=true&percent=50").await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert_eq!(answer.headers()[header::LOCATION], "/faults#unavailable");
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        statuses.push(demo.get("/").await.status().as_u16());
-    }
-    assert_eq!(statuses, [503, 200, 503, 200]);
-
-    let page = demo.get("/faults").await.text().await.unwrap();
-    assert!(page.contains("One fault is on."));
-    assert!(page.contains(r#"<li id="unavailable" class="on">"#) && page.contains(r#"<li id="hang">"#));
-    assert!(page.contains("<b>2</b> so far"));
-    assert!(!page.contains("<!-- "), "a placeholder was left");
-
-    let answer = demo.order("/faults/clear", "").await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert_eq!(answer.headers()[header::LOCATION], "/faults");
-    assert_eq!(demo.get("/").await.status(), StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_program_switches_and_reads_json() {
-    let demo = Demo::start().await;
-    let request = demo.form("/faults/slow", "on=true&percent=33").header(header::ACCEPT, "application/json");
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let state: serde_json::Value = demo.get("/faults.json").await.json().await.unwrap();
-    assert_eq!(state, answer.json::<serde_json::Value>().await.unwrap());
-    let faults = state["faults"].as_array().unwrap();
-    assert_eq!(faults.len(), TABLE.len());
-    let slow = faults.iter().find(|fault| fault["name"] == "slow").unwrap();
-    assert_eq!((&slow["on"], &slow["percent"], &slow["hits"]), (&true.into(), &33.into(), &0.into()));
-}
-
-#[tokio::test]
-async fn a_wrong_order_is_refused_with_a_reason_and_changes_nothing() {
-    let demo = Demo::start().await;
-    for (path, form, status, why) in [
-        ("/faults/fire", "on=true", 404, "no fault is called `fire`; the faults are slow, reset"),
-        ("/faults/slow", "on=perhaps", 422, "expected the form `on=true|false&percent=1..100`"),
-        ("/faults/slow", "percent=10", 422, "expected the form `on=true|false&percent=1..100`"),
-        ("/faults/slow", "on=true&percent=0", 422, "expected a percentage from 1 to 100, got `0`"),
-        ("/faults/slow", "on=true&percent=ten", 422, "expected a percentage from 1 to 100, got `ten`"),
-    ] {
-        let answer = demo.order(path, form).await;
-        assert_eq!(answer.status().as_u16(), status, "{path} {form}");
-        let error: serde_json::Value = answer.json().await.unwrap();
-        assert!(error["error"].as_str().unwrap().starts_with(why), "{error}");
-    }
-    assert!(TABLE.iter().all(|row| !demo.faults.state(row.fault).on));
-}
-
-#[tokio::test]
-async fn another_site_cannot_switch() {
-    let demo = Demo::start().await;
-    let own = demo.url("");
-    for (name, value, status) in [
-        (header::ORIGIN, "http://evil.example", StatusCode::FORBIDDEN),
-        (header::ORIGIN, "null", StatusCode::FORBIDDEN),
-        (header::HOST, "evil.example", StatusCode::FORBIDDEN),
-        (header::ORIGIN, own.as_str(), StatusCode::SEE_OTHER),
-    ] {
-        let answer = demo.form("/faults/slow", "on=true").header(&name, value).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{name}: {value}");
-        assert_eq!(demo.faults.state(Fault::Slow).on, status == StatusCode::SEE_OTHER);
-    }
 }

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::base::bounded::printable;
-use crate::base::parse::from_text;
+use super::bounded::printable;
+use super::parse::from_text;
 
 /// An address and port to listen on. Port 0 takes any free one.
 #[derive(Clone, Copy, PartialEq, Eq)]
