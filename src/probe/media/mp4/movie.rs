@@ -140,7 +140,8 @@ impl<'b> Movie<'b> {
             return Err(broken("the file's header (mvhd) says that it lasts 0s"));
         }
         let said = span(ticks, self.timescale);
-        let longest = self.played().filter_map(|trak| trak.duration(self.timescale)).max();
+        // Any track counts: subtitles may outlast the picture.
+        let longest = self.traks.iter().filter_map(|trak| trak.duration(self.timescale)).max();
         match longest {
             Some(longest) if !agree(said, longest) => Err(broken(format!(
                 "the file's header (mvhd) says that it lasts {:.1}s, its longest track {:.1}s",
