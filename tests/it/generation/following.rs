@@ -200,11 +200,11 @@ async fn questions_that_are_refused_end_the_job() {
 }
 
 #[tokio::test]
-async fn what_the_rules_call_ours_ends_the_job_at_once() {
+async fn what_is_called_ours_must_be_said_three_times_and_a_refusal_of_content_once() {
     let service = script(&media_host().await).on(JOB, [reply(402, json!({"detail": "pay"}))]).start().await;
     let result = Definition::of(&job(&service)).attempt().await;
     result.assert_failed(Reason::Quota, Blame::Agent);
-    assert_eq!(service.requests(JOB).len(), 1);
+    assert_eq!((service.requests(JOB).len(), service.requests(CANCEL).len()), (3, 1));
     let service = script(&media_host().await).on(JOB, [failed("nsfw")]).start().await;
     let mut settings = job(&service);
     settings["classify"] = json!([{"path": "$.error", "matches": "nsfw", "as": "content"}]);
