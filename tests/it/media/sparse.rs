@@ -7,6 +7,7 @@ use forewarn::model::outcome::Failure;
 use forewarn::probe::media::Source;
 
 /// A file of which only the parts are there; between and behind them are zeros.
+#[derive(Clone)]
 pub(crate) struct Sparse {
     parts: Vec<(u64, Bytes)>,
     length: u64,

@@ -211,11 +211,9 @@ impl Walk {
                 return self.block(&reader.peek(at, whole.min(BLOCK_HEAD)).await?, true);
             }
             BLOCK_GROUP if self.cluster.is_some() => {
-                let head = reader.peek(at, whole.min(ebml::MAX_HEAD + BLOCK_HEAD)).await?;
-                // The block comes first in its group; its head is enough.
-                if let Some(block) = Head::read(&head).filter(|head| head.id == BLOCK) {
-                    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
-                    return self.block(head.get(length..).unwrap_or_default(), false);
+                let group = reader.peek(at, whole.min(GROUP_HEAD)).await?;
+                if let Some(block) = block_of(&group) {
+                    return self.block(block, false);
                 }
             }
             _ => {}
@@ -280,6 +278,18 @@ impl Walk {
     }
 }
 
+/// The head of the block in a group that begins so. It usually comes first, and never far behind.
+fn block_of(mut group: &[u8]) -> Option<&[u8]> {
+    while let Some(head) = Head::read(group) {
+        let body = group.get(usize::try_from(head.length).ok()?..)?;
+        if head.id == BLOCK {
+            return Some(body);
+        }
+        group = body.get(usize::try_from(head.size?).ok()?..)?;
+    }
+    None
+}
+
 async fn whole_of<S: Source>(
     reader: &mut Reader<'_, S>,
     at: u64,
@@ -321,6 +331,8 @@ const MAX_HEADER: u64 = 4096;
 const MAX_INDEX: usize = 1 << 20;
 /// Track, time and flags.
 const BLOCK_HEAD: usize = 8 + 3;
+/// How far into a group its block is looked for.
+const GROUP_HEAD: usize = 128;
 const MAX_ELEMENTS: u32 = 50_000;
 /// Clusters in which a block of each track is looked for.
 const FIRST: u32 = 3;

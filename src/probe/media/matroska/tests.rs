@@ -45,7 +45,9 @@ fn block(track: u8, offset: u8, flags: u8) -> Vec<u8> {
 }
 
 fn group(track: u8, offset: u8) -> Vec<u8> {
-    element(&[0xa0], &element(&[0xa1], &[&[0x80 | track, 0, offset, 0][..], &[7; 20]].concat()))
+    // Other elements of a group may come first: here, how long it stands.
+    let block = element(&[0xa1], &[&[0x80 | track, 0, offset, 0][..], &[7; 20]].concat());
+    element(&[0xa0], &[element(&[0x9b], &[40]), block].concat())
 }
 
 const CLUSTER_ID: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];

@@ -7,6 +7,7 @@ mod edit;
 mod entry;
 mod fragment;
 mod movie;
+mod sizes;
 mod skeleton;
 mod table;
 
@@ -281,7 +282,7 @@ const KNOWN: [&[u8; 4]; 14] = [
 /// Boxes on the top level before the walk ends. A file of fragments ends it earlier.
 const MAX_BOXES: u32 = 4096;
 /// Places of media data that are told apart.
-const MAX_PLACES: usize = 32;
+const MAX_PLACES: usize = 16;
 /// The longest fragment head. A second of video needs about a KiB.
 const MAX_MOOF: usize = 1 << 20;
 /// The longest segment index: 80,000 segments.

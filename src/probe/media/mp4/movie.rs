@@ -122,7 +122,9 @@ impl<'b> Movie<'b> {
 
     /// How long a progressive file plays.
     pub(super) fn duration(&self) -> Result<Duration, Failure> {
-        let duration = self.own_duration();
+        let header = self.header.map(|ticks| span(ticks, self.timescale)).unwrap_or_default();
+        let own = self.own_duration();
+        let duration = if own.is_zero() { header } else { own };
         if duration.is_zero() { Err(broken("the file says that it lasts 0s")) } else { Ok(duration) }
     }
 
@@ -138,7 +140,8 @@ impl<'b> Movie<'b> {
             return Err(broken("the file's header (mvhd) says that it lasts 0s"));
         }
         let said = span(ticks, self.timescale);
-        let longest = self.played().filter_map(|trak| trak.duration(self.timescale)).max();
+        // Any track counts: subtitles may outlast the picture.
+        let longest = self.traks.iter().filter_map(|trak| trak.duration(self.timescale)).max();
         match longest {
             Some(longest) if !agree(said, longest) => Err(broken(format!(
                 "the file's header (mvhd) says that it lasts {:.1}s, its longest track {:.1}s",

@@ -40,7 +40,9 @@ struct Skeleton {
 impl Skeleton {
     async fn copy<S: Source>(mut self, reader: &mut Reader<'_, S>, start: u64, end: u64) -> Result<Bytes, Failure> {
         let mut at = start;
+        let mut boxes = 0;
         while at < end {
+            boxes += 1;
             self.close(at);
             let head = reader.exact(at, atom::MIN_HEAD, "the index (box `moov`)").await?;
             let head = if head.starts_with(&[0, 0, 0, 1]) {
@@ -57,7 +59,7 @@ impl Skeleton {
                 return Err(broken(format!("box `{}` is longer than the box around it", four(head.kind))));
             }
             at = self.enter(reader, &head, box_end).await?;
-            if self.out.len() > MAX_COPY {
+            if self.out.len() > MAX_COPY || boxes > MAX_BOXES {
                 return Err(broken("the index (moov) has more boxes than any file needs"));
             }
         }
@@ -111,5 +113,7 @@ const MAX_TABLE: usize = 64;
 const MAX_BOX: usize = 64 << 10;
 /// The most that is copied in all.
 const MAX_COPY: usize = 1 << 20;
+/// The most boxes, of all depths.
+const MAX_BOXES: u32 = 10_000;
 /// Boxes that hold boxes which matter.
 const HOLDERS: [&[u8; 4]; 7] = [b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex"];

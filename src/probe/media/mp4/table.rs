@@ -6,6 +6,7 @@ use super::super::bits::Cursor;
 use super::super::{broken, cut};
 use super::atom::{Atom, Atoms};
 use super::movie::{Trak, agree, missing, short, span};
+use super::sizes::Sizes;
 use crate::model::outcome::Failure;
 
 /// A range of the file that holds media data.
@@ -84,7 +85,8 @@ impl Trak<'_> {
         if !(sizes.is_whole && chunks.is_whole && offsets.table.is_whole) {
             return Ok(0);
         }
-        let walk = Walk { trak: self, places, file_end, hint: 0, last: 0, bytes: 0 };
+        let near = Place { start: 0, end: 0 };
+        let walk = Walk { trak: self, places, file_end: file_end.unwrap_or(u64::MAX), near, last: 0, bytes: 0 };
         walk.run(chunks, sizes.clone(), offsets)
     }
 
@@ -146,9 +148,10 @@ impl Trak<'_> {
 struct Walk<'w> {
     trak: &'w Trak<'w>,
     places: &'w [Place],
-    file_end: Option<u64>,
+    /// As far as it is known.
+    file_end: u64,
     /// The place that held the last chunk, and probably holds the next.
-    hint: usize,
+    near: Place,
     last: u64,
     bytes: u64,
 }
@@ -202,28 +205,34 @@ impl Walk<'_> {
         let chunk = Place { start: at, end };
         self.bytes = self.bytes.saturating_add(size);
         self.last = self.last.max(end);
-        let what = || format!("chunk {number} of the {} track (bytes {at} to {end})", self.trak.handler);
-        if let Some(file_end) = self.file_end.filter(|file_end| end > *file_end) {
-            return Err(cut(format!("the file ends at byte {file_end}, {} lies behind it", what())));
+        if self.near.holds(chunk) { Ok(()) } else { self.find(number, chunk) }
+    }
+
+    /// Finds the place that holds a chunk, and keeps it for the next.
+    fn find(&mut self, number: u32, chunk: Place) -> Result<(), Failure> {
+        let Place { start, end } = chunk;
+        let what = || format!("chunk {number} of the {} track (bytes {start} to {end})", self.trak.handler);
+        if end > self.file_end {
+            return Err(cut(format!("the file ends at byte {}, {} lies behind it", self.file_end, what())));
         }
-        if self.places.get(self.hint).is_some_and(|place| place.holds(chunk)) {
-            return Ok(());
-        }
-        match self.places.iter().position(|place| place.holds(chunk)) {
-            Some(place) => self.hint = place,
-            None => return Err(broken(format!("{} lies outside of the media data (mdat)", what()))),
-        }
+        // Places are in the order of the file.
+        let place = self.places.partition_point(|place| place.start <= start).checked_sub(1);
+        let place = place.and_then(|place| self.places.get(place)).filter(|place| place.holds(chunk));
+        let Some(place) = place else {
+            return Err(broken(format!("{} lies outside of the media data (mdat)", what())));
+        };
+        self.near = Place { start: place.start, end: place.end.min(self.file_end) };
         Ok(())
     }
 }
 
 /// A table of entries of one size.
 #[derive(Clone)]
-struct Table<'b> {
+pub(super) struct Table<'b> {
     count: u32,
-    entries: &'b [u8],
+    pub(super) entries: &'b [u8],
     /// False when entries were left out because the index is too long to hold.
-    is_whole: bool,
+    pub(super) is_whole: bool,
 }
 
 impl<'b> Table<'b> {
@@ -233,7 +242,14 @@ impl<'b> Table<'b> {
         Self::entries(atom, cursor.0, count, u64::from(count) * entry, is_whole)
     }
 
-    fn entries(atom: &Atom<'b>, rest: &'b [u8], count: u32, size: u64, is_whole: bool) -> Result<Self, Failure> {
+    /// The entries that `rest` begins with: so many, of so many bytes in all.
+    pub(super) fn entries(
+        atom: &Atom<'b>,
+        rest: &'b [u8],
+        count: u32,
+        size: u64,
+        is_whole: bool,
+    ) -> Result<Self, Failure> {
         let entries = usize::try_from(size).ok().and_then(|size| rest.get(..size));
         match entries {
             Some(entries) => Ok(Self { count, entries, is_whole: true }),
@@ -243,87 +259,6 @@ impl<'b> Table<'b> {
                 rest.len()
             ))),
             None => Ok(Self { count, entries: &[], is_whole: false }),
-        }
-    }
-}
-
-/// The sizes of samples, taken from the front.
-#[derive(Clone)]
-struct Sizes<'b> {
-    count: u32,
-    left: u32,
-    form: Form<'b>,
-    is_whole: bool,
-}
-
-/// How sizes are written.
-#[derive(Clone)]
-enum Form<'b> {
-    /// All alike.
-    Fixed(u32),
-    /// 32 bits each.
-    Wide(&'b [u8]),
-    /// 16 bits each.
-    Middle(&'b [u8]),
-    /// 8 bits each.
-    Narrow(&'b [u8]),
-    /// 4 bits each, from the high half on; the position is that of the next.
-    Half(&'b [u8], usize),
-}
-
-impl<'b> Sizes<'b> {
-    fn read(atom: &Atom<'b>, is_whole: bool) -> Result<Self, Failure> {
-        let (_, _, mut cursor) = atom.full().ok_or_else(|| short(atom))?;
-        let (form, count) = cursor.u32_be().zip(cursor.u32_be()).ok_or_else(|| short(atom))?;
-        let is_compact = &atom.kind == b"stz2";
-        if !is_compact && form != 0 {
-            return Ok(Self { count, left: count, form: Form::Fixed(form), is_whole: true });
-        }
-        let bits = if is_compact { form & 0xff } else { 32 };
-        let size = (u64::from(count) * u64::from(bits)).div_ceil(8);
-        let Table { entries, is_whole, .. } = Table::entries(atom, cursor.0, count, size, is_whole)?;
-        let form = match bits {
-            32 => Form::Wide(entries),
-            16 => Form::Middle(entries),
-            8 => Form::Narrow(entries),
-            4 => Form::Half(entries, 0),
-            _ => return Err(broken(format!("box `stz2` has sizes of {bits} bits"))),
-        };
-        Ok(Self { count, left: count, form, is_whole })
-    }
-
-    /// The sum of the next `count` sizes; `None` when fewer are left.
-    fn sum(&mut self, count: u32) -> Option<u64> {
-        self.left = self.left.checked_sub(count)?;
-        let number = count as usize;
-        match &mut self.form {
-            Form::Fixed(size) => Some(u64::from(count) * u64::from(*size)),
-            Form::Wide(bytes) => {
-                let taken = Cursor(bytes).take(number.checked_mul(4)?)?;
-                *bytes = bytes.get(taken.len()..)?;
-                let sizes = taken.chunks_exact(4).map(|size| Cursor(size).u32_be().unwrap_or(0));
-                Some(sizes.map(u64::from).sum())
-            }
-            Form::Middle(bytes) => {
-                let taken = Cursor(bytes).take(number.checked_mul(2)?)?;
-                *bytes = bytes.get(taken.len()..)?;
-                let sizes = taken.chunks_exact(2).map(|size| Cursor(size).u16_be().unwrap_or(0));
-                Some(sizes.map(u64::from).sum())
-            }
-            Form::Narrow(bytes) => {
-                let taken = Cursor(bytes).take(number)?;
-                *bytes = bytes.get(number..)?;
-                Some(taken.iter().copied().map(u64::from).sum())
-            }
-            Form::Half(bytes, next) => {
-                let halves = (*next..next.checked_add(number)?).map(|half| {
-                    let byte = bytes.get(half / 2).copied().unwrap_or(0);
-                    u64::from(if half % 2 == 0 { byte >> 4 } else { byte & 0xf })
-                });
-                let sum = halves.sum();
-                *next += number;
-                Some(sum)
-            }
         }
     }
 }

@@ -142,6 +142,15 @@ async fn a_whole_clip_is_described_wherever_its_index_stands() {
 }
 
 #[tokio::test]
+async fn subtitles_may_outlast_the_picture() {
+    let mut clip = Clip { movie: (1000, 9000), ..Clip::new() };
+    assert!(clip.detail().await.contains("its longest track 4.0s"));
+    let text = Clip { handler: b"text", media: (10, 90), ..Clip::new() };
+    clip.extra = text.trak(0);
+    assert_eq!(of(clip.bytes()).await.unwrap().duration, Some(Duration::from_secs(4)));
+}
+
+#[tokio::test]
 async fn what_is_missing_around_the_index_is_named() {
     let clip = Clip::new();
     let (head, index) = (atom(*b"ftyp", &[b"isom\0\0\0\0"]), clip.index(16));
