@@ -277,7 +277,7 @@ impl Attempt<'_> {
         }
         let timeout = HumanDuration(self.order.timeout);
         let doing = match &streak.unknown {
-            Some(state) if !self.waiting && stage == QUEUE => format!("in the unknown state `{state}`"),
+            Some(strange) if !self.waiting && stage == QUEUE => format!("in the unknown state `{strange}`"),
             _ if stage == QUEUE => "queued".to_owned(),
             _ => "being worked on".to_owned(),
         };

@@ -43,6 +43,7 @@ pub struct GenerationProber {
 }
 
 /// One attempt under way.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one job, none of them a state")]
 pub(super) struct Attempt<'run> {
     pub(super) prober: &'run GenerationProber,
     pub(super) order: &'run Order,
