@@ -141,21 +141,27 @@ impl Walk {
         };
         let end = body.saturating_add(size);
         if let Some(around) = self.cluster.end().or(self.end).filter(|around| end > *around) {
-            return Err(broken(format!(
-                "the element at byte {} goes beyond what is around it, to byte {around}",
-                self.at
-            )));
-        }
-        if reader.end().is_some_and(|file| file < end) {
-            return Err(reader.ends_in(self.at, end - self.at, "an element"));
+            let what = "goes beyond what is around it, to byte";
+            return Err(broken(format!("the element at byte {} {what} {around}", self.at)));
         }
         // A cluster is entered; that all of it is there shows when its end is reached.
-        if head.id == CLUSTER {
+        if head.id == CLUSTER && reader.end().is_none_or(|file| end <= file) {
             self.enter_cluster(Cluster::Until(end), body);
             return Ok(true);
         }
-        let found_picture = self.look(reader, head.id, body, size).await;
-        // Only reading may have shown where the file ends.
+        self.pass(reader, head.id, body, end).await
+    }
+
+    /// Looks into the element whose content goes from `body` to `end`, and goes behind it. Always true.
+    async fn pass<S: Source>(
+        &mut self,
+        reader: &mut Reader<'_, S>,
+        id: u32,
+        body: u64,
+        end: u64,
+    ) -> Result<bool, Failure> {
+        let found_picture = self.look(reader, id, body, end - body).await;
+        // Reading may have shown where the file ends, and what was found then is beside the point.
         if reader.end().is_some_and(|file| file < end) {
             return Err(reader.ends_in(self.at, end - self.at, "an element"));
         }
