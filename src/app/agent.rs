@@ -83,8 +83,12 @@ impl Agent {
         if !may_have_leftovers(&plan.store) {
             return;
         }
-        let (desk, clock) = (Arc::clone(&self.desk), self.clock.clone());
-        tokio::spawn(async move { recover(&desk, &clock).await });
+        let (desk, clock, scheduler) = (Arc::clone(&self.desk), self.clock.clone(), self.scheduler.clone());
+        tokio::spawn(async move {
+            recover(&desk, &clock).await;
+            // A paid job that is outstanding cannot wait for its probe's next slot.
+            desk.left().into_iter().for_each(|probe| scheduler.hurry(probe));
+        });
     }
 
     pub(super) fn reload_failed(&self) {

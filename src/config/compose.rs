@@ -48,7 +48,10 @@ pub(super) fn compose(documents: &[Document], problems: &mut Problems) -> Plan {
     topology.check_dependencies(problems);
     let labels = agent.labels.with(&defaults.labels);
     let mut composer = Composer { defaults, labels, topology, names: HashMap::new(), problems };
-    let probes = sections.probes.into_iter().filter_map(|spot| composer.probe(spot)).collect();
+    let probes: Vec<_> = sections.probes.into_iter().filter_map(|spot| composer.probe(spot)).collect();
+    if let Some(Section { value, .. }) = sections.agent {
+        check_budget(value, &agent, &probes, composer.problems);
+    }
     Plan { agent, store, services: composer.topology.into_services(), probes, warnings: Problems::default() }
 }
 
@@ -185,7 +188,12 @@ impl<'a> Composer<'a, '_> {
             self.problems.add(spot.key("labels").problem(message).hint(format!("the most is {MAX_LABELS}")));
         }
         let spec = settings.take_spec();
-        let cadence = self.cadence(&mut settings, spec.as_ref().map(Spec::pace).unwrap_or_default());
+        let pace = spec.as_ref().map(Spec::pace).unwrap_or_default();
+        if pace.is_paid && settings.confirm.is_some() {
+            let problem = spot.key("confirm").problem("`confirm` would pay for a second job whenever one fails");
+            self.problems.add(problem.hint("remove it; a failed job counts at once"));
+        }
+        let cadence = self.cadence(&mut settings, pace);
         if !is_whole {
             return None;
         }
@@ -218,8 +226,9 @@ impl<'a> Composer<'a, '_> {
         Cadence {
             when,
             timeout: settings.timeout.or(timeout).or(defaults.timeout).map_or(TIMEOUT, HumanDuration::get),
-            overlap: settings.overlap.or(defaults.overlap).unwrap_or_default(),
-            confirm: settings.confirm.or(defaults.confirm),
+            overlap: settings.overlap.or(defaults.overlap.filter(|_| !pace.is_paid)).unwrap_or_default(),
+            confirm: settings.confirm.or(defaults.confirm).filter(|_| !pace.is_paid),
+            first_look: !pace.is_paid,
         }
     }
 
@@ -331,6 +340,24 @@ fn check_caps(spot: Spot<'_>, agent: &AgentSettings, problems: &mut Problems) {
             problems.add(problem.hint("with 0, nothing would ever run"));
         }
     }
+}
+
+/// A budget that binds nobody is probably a misunderstanding.
+fn check_budget(spot: Spot<'_>, agent: &AgentSettings, probes: &[PlannedProbe], problems: &mut Problems) {
+    let units: Vec<_> = probes.iter().flat_map(|probe| probe.spec.settings()).map(|(_, unit)| unit).collect();
+    for unit in agent.budget.keys().filter(|unit| !units.contains(unit)) {
+        let problem =
+            spot.field("budget").key(unit).problem(format!("no probe spends `{unit}`, so this limits nothing"));
+        let hint = format!("the probes' budgets are in {}; a probe without `budget` is not counted", or_none(&units));
+        problems.add(problem.warning().hint(hint));
+    }
+}
+
+fn or_none(units: &[String]) -> String {
+    let mut units: Vec<_> = units.iter().map(|unit| format!("`{unit}`")).collect();
+    units.sort_unstable();
+    units.dedup();
+    if units.is_empty() { "no unit at all".to_owned() } else { units.join(", ") }
 }
 
 impl Spot<'_> {

@@ -65,6 +65,9 @@ pub struct Pace {
     pub every: Option<std::time::Duration>,
     /// The longest that an attempt may take.
     pub timeout: Option<std::time::Duration>,
+    /// Whether an attempt costs money. Then none is made beside the slots: no first look at start, no second look at a
+    /// failure; and attempts do not overlap unless the probe itself says so.
+    pub is_paid: bool,
 }
 
 /// The settings of one probe type.

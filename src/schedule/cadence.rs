@@ -42,6 +42,8 @@ pub struct Cadence {
     pub overlap: Overlap,
     /// The second look after a first failure, if any.
     pub confirm: Option<Confirm>,
+    /// Whether a job with a long interval runs once soon after it is new, instead of waiting for its slot.
+    pub first_look: bool,
 }
 
 /// What both clocks show at once.

@@ -108,7 +108,7 @@ impl Entry {
             phase: Duration::ZERO,
             next: None,
             last: None,
-            first_look: job.cadence.when.first_look(&job.identity, now.instant),
+            first_look: job.cadence.when.first_look(&job.identity, now.instant).filter(|_| job.cadence.first_look),
             active: 0,
             queued: None,
             failing: false,
@@ -181,6 +181,13 @@ impl Entry {
         self.next = when.next(self.phase, slot.instant, now);
         if let Some(skipped) = self.admit(slot, Trigger::Schedule, now, actions) {
             actions.push(Action::Skip(job, skipped, 1));
+        }
+    }
+
+    /// Makes an attempt now beside the slots, unless one runs.
+    pub(super) fn hurry(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        if self.active == 0 {
+            self.start(now, Trigger::Schedule, now, actions);
         }
     }
 

@@ -20,6 +20,7 @@ use super::entry::{Action, Attempt, Ending, Key};
 use super::gate::{Entrance, Gate, Refused};
 use super::timetable::Timetable;
 use crate::base::clock::{Clock, Instant, Timestamp};
+use crate::model::name::Name;
 use crate::model::result::{Identity, ProbeResult, Trigger};
 
 /// Something to run on a schedule. Cheap to clone.
@@ -111,13 +112,15 @@ pub struct Stopped {
     pub aborted: usize,
 }
 
-/// A running schedule. Dropping it aborts everything; [`Self::stop`] is the friendly end.
+/// A running schedule. Dropping it, and all its clones, aborts everything; [`Self::stop`] is the friendly end.
+#[derive(Clone)]
 pub struct Scheduler {
     orders: mpsc::UnboundedSender<Order>,
 }
 
 enum Order {
     Replace(Vec<Job>),
+    Hurry(Name),
     Stop { grace: Duration, done: oneshot::Sender<Stopped> },
 }
 
@@ -142,6 +145,12 @@ impl Scheduler {
     pub fn replace(&self, jobs: Vec<Job>) {
         // Fails when stopped, and then nothing is to be scheduled.
         let _ = self.orders.send(Order::Replace(jobs));
+    }
+
+    /// Makes an attempt of the job with this name now, beside its slots, unless one runs or there is no such job.
+    pub fn hurry(&self, name: Name) {
+        // The schedule ends only after its last handle.
+        let _ = self.orders.send(Order::Hurry(name));
     }
 
     /// Starts nothing more, drops what waits for a place, gives running attempts up to `grace`, then aborts them.
@@ -182,6 +191,10 @@ impl Runner {
                     Some(Order::Replace(jobs)) => {
                         self.timetable.replace(jobs, Moment::now(&self.clock));
                         self.gate.tidy();
+                    }
+                    Some(Order::Hurry(name)) => {
+                        let actions = self.timetable.hurry(&name, Moment::now(&self.clock));
+                        self.carry_out(actions);
                     }
                     Some(Order::Stop { grace, done }) => {
                         // Nobody may be waiting for the answer any more.

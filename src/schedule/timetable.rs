@@ -75,6 +75,15 @@ impl Timetable {
         actions
     }
 
+    /// What follows from a wish for an attempt of this job now, beside its slots.
+    pub(super) fn hurry(&mut self, name: &Name, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Some(entry) = self.jobs.values_mut().find(|entry| entry.name() == name) {
+            entry.hurry(now, &mut actions);
+        }
+        actions
+    }
+
     /// What follows from the end of an attempt.
     pub(super) fn ended(&mut self, key: Key, trigger: Trigger, ending: Ending, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();

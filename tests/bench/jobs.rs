@@ -66,7 +66,7 @@ fn configuration(port: u16) -> String {
     for number in 0..JOBS {
         let _ = writeln!(
             text,
-            "  - {{name: job-{number}, surface: studio/generation, every: 1h, timeout: 1h, generation: {{\
+            "  - {{name: job-{number}, surface: studio/generation, every: 1m, timeout: 1h, generation: {{\
                submit: {{method: POST, url: \"http://127.0.0.1:{port}/jobs\", json: {{prompt: a red kite}}}}, \
                job: {{id: $.id}}, poll: {{url: \"http://127.0.0.1:{port}/jobs/{{id}}\", every: 2s}}, \
                state: {{from: $.status, queued: queued, succeeded: done}}, position: $.position}}}}"

@@ -58,8 +58,13 @@ async fn measure(what: &str, every: Duration, takes: Duration) -> anyhow::Result
 fn job(number: u64, every: Duration, takes: Duration) -> anyhow::Result<Job> {
     let identity =
         Identity { probe: format!("probe-{number}").parse()?, surface: "pika/web".parse()?, region: "eu".into() };
-    let cadence =
-        Cadence { when: When::Every(every), timeout: Duration::from_secs(5), overlap: Overlap::Skip, confirm: None };
+    let cadence = Cadence {
+        when: When::Every(every),
+        timeout: Duration::from_secs(5),
+        overlap: Overlap::Skip,
+        confirm: None,
+        first_look: true,
+    };
     let run = Arc::new(Idle { takes, identity: identity.clone() });
     Ok(Job { identity, cadence, host: Some(format!("host-{}", number % 1_000).into()), run })
 }

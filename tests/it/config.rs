@@ -218,3 +218,32 @@ fn ten_thousand_mistakes_are_told_up_to_a_limit() {
     assert_eq!((problems.sorted().len(), problems.errors()), (200, 10_000));
     assert!(problems.to_string().ends_with("\n… and 9800 more\n10000 errors\n"));
 }
+
+/// What is sensible for pages would pay for more jobs than were asked for.
+#[test]
+fn a_paid_probe_is_not_hurried_by_the_defaults() {
+    let plan = good(
+        "defaults: {every: 30s, timeout: 5s, confirm: {after: 2s, times: 3}, overlap: allow}
+probes:
+  - {name: page, surface: s/web, http: {url: https://a.test/}}
+  - name: paid
+    surface: s/generation
+    generation:
+      submit: {url: https://a.test/jobs}
+      job: {id: $.id}
+      poll: {url: \"https://a.test/jobs/{id}\"}
+      state: {from: $.status, succeeded: done}
+",
+    );
+    let [page, paid] = [&plan.probes[0].cadence, &plan.probes[1].cadence];
+    assert!(page.confirm.is_some() && page.overlap == Overlap::Allow && page.first_look);
+    assert_eq!((paid.confirm, paid.overlap, paid.first_look), (None, Overlap::Skip, false));
+    assert_eq!((&paid.when, paid.timeout), (&When::Every(Duration::from_secs(900)), Duration::from_secs(600)));
+}
+
+#[test]
+fn a_budget_that_binds_nobody_is_told_of() {
+    let plan = good("agent: {budget: {EUR: 5}}\nprobes: [{name: page, surface: s/web, http: {url: https://a.test/}}]");
+    let warnings = plan.warnings.to_string();
+    assert!(warnings.contains("no probe spends `EUR`, so this limits nothing"), "{warnings}");
+}

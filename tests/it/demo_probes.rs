@@ -120,10 +120,10 @@ fn expected(fault: Fault) -> Vec<String> {
         Fault::JavascriptError => list(&["bundle failed assertion"]),
         Fault::KeyRefused => list(&["generate failed auth"]),
         Fault::Burst => list(&["generate degraded slow"]),
-        // A state that nobody knows is one of waiting.
-        Fault::Backup | Fault::UnknownState => list(&["generate failed queue_stuck"]),
+        Fault::Backup => list(&["generate failed queue_stuck"]),
         Fault::JobLost => list(&["generate failed job_lost"]),
-        Fault::StuckWorker => list(&["generate failed job_expired"]),
+        // A state that nobody knows is waited for, and is no proof that the job is still queued.
+        Fault::StuckWorker | Fault::UnknownState => list(&["generate failed job_expired"]),
         Fault::CrashedRunner => list(&["generate failed job_failed"]),
         Fault::Refusal => list(&["generate failed content_refused"]),
         Fault::NoVideo => list(&["generate failed no_output"]),
@@ -169,7 +169,7 @@ async fn every_fault_is_seen_for_what_it_is() {
         let timeout = match row.fault {
             // A hanging service is waited for in vain.
             Fault::Hang => Duration::from_millis(300),
-            Fault::StuckWorker => Duration::from_secs(8),
+            Fault::StuckWorker | Fault::UnknownState => Duration::from_secs(8),
             _ => Duration::from_secs(40),
         };
         let results = demo.attempts(timeout).await;

@@ -35,7 +35,7 @@ use crate::probe::timeline::Timeline;
 pub struct Caller {
     client: Client,
     pool: Arc<Pool>,
-    home: Option<Origin>,
+    home: Option<Url>,
     trusted: Vec<Origin>,
 }
 
@@ -49,6 +49,8 @@ pub struct Called {
     pub phases: String,
     /// Where the answer came from, after redirects.
     pub url: Url,
+    /// Whether there were any, so that the answer may be another request's.
+    pub redirected: bool,
 }
 
 /// A call without an answer.
@@ -121,7 +123,7 @@ impl Caller {
         Self {
             client,
             pool: shared.pools.pool(settings),
-            home: first_url.map(|url| url.origin()),
+            home: first_url,
             trusted: settings.trusted.iter().map(|url| url.url().origin()).collect(),
         }
     }
@@ -130,7 +132,7 @@ impl Caller {
     #[must_use]
     pub fn trusts(&self, url: &Url) -> bool {
         let origin = url.origin();
-        self.home.as_ref() == Some(&origin) || self.trusted.contains(&origin)
+        self.home.as_ref().is_some_and(|home| home.origin() == origin) || self.trusted.contains(&origin)
     }
 
     /// Makes a call and takes its whole answer, whatever its status.
@@ -147,10 +149,10 @@ impl Caller {
         let answered = Box::pin(self.exchange(&blueprint, max_body, manner.reuse, &mut timeline));
         let answered = tokio::time::timeout(limit, answered).await;
         let failure = match answered {
-            Ok(Ok((answer, url))) => {
+            Ok(Ok((answer, url, redirected))) => {
                 let (took, findings) = timeline.finish();
                 let phases = findings.phases.iter().map(|(name, took)| format!("{name} {}", shown(*took)));
-                return Ok(Called { answer, took, phases: phases.collect::<Vec<_>>().join(", "), url });
+                return Ok(Called { answer, took, phases: phases.collect::<Vec<_>>().join(", "), url, redirected });
             }
             Ok(Err(failure)) => failure,
             Err(_) => timed_out(&timeline, limit),
@@ -175,6 +177,15 @@ impl Caller {
         let usual = if content.is_some() { Method::POST } else { Method::GET };
         let method = call.method.as_ref().map_or(usual, |method| method.0.clone());
         let own_origin = call.url.origin();
+        if own_origin.is_none() && call.url.text().is_expanded() && !self.trusts(&url) {
+            let place = without_query(&url);
+            return Err(Failure::new(
+                Reason::Protocol,
+                format!(
+                    "the service's answer leads to {place}; the secret in the address goes there only if `trusted` lists it"
+                ),
+            ));
+        }
         if content.is_some() && !self.trusts(&url) && own_origin.as_ref() != Some(&url.origin()) {
             let place = without_query(&url);
             return Err(Failure::new(
@@ -251,7 +262,7 @@ impl Caller {
         limit: ByteSize,
         reuse: bool,
         timeline: &mut Timeline,
-    ) -> Result<(Answer, Url), Failure> {
+    ) -> Result<(Answer, Url, bool), Failure> {
         let mut live = self.open(blueprint, reuse, timeline).await?;
         let coded = live.reply.head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let body = Body::new(Coding::named(coded)?, limit, true)?;
@@ -259,7 +270,7 @@ impl Caller {
         if reuse && !live.redirected {
             self.pool.keep(&live.url, live.connection);
         }
-        Ok((Answer::new(live.reply.head, whole.bytes.into(), limit.0), live.url))
+        Ok((Answer::new(live.reply.head, whole.bytes.into(), limit.0), live.url, live.redirected))
     }
 
     /// Sends one request, on a waiting connection if there is one that lives.
@@ -281,7 +292,9 @@ impl Caller {
                 Err(Broken::Unsent(_) | Broken::Unanswered(_)) => {}
             }
         }
-        let mut connection = self.client.open(&order.url, order.is_same_host(), timeline).await?;
+        // A pinned address and a server name are those of the first call's host, not of whatever an answer leads to.
+        let is_home = self.home.as_ref().is_none_or(|home| home.host() == order.url.host());
+        let mut connection = self.client.open(&order.url, is_home && order.is_same_host(), timeline).await?;
         let reply = send(&mut connection, order, blueprint, timeline).await?;
         Ok((connection, reply))
     }

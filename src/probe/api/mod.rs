@@ -165,7 +165,11 @@ impl Call {
     pub fn conflict(&self) -> Option<String> {
         let bodies = [self.json.is_some(), self.form.is_some(), self.multipart.is_some()];
         let several = bodies.into_iter().filter(|given| *given).count() > 1;
-        several.then(|| "at most one of `json`, `form` and `multipart` may be given".to_owned())
+        if several {
+            return Some("at most one of `json`, `form` and `multipart` may be given".to_owned());
+        }
+        let is_none = self.timeout.is_some_and(|timeout| timeout.get().is_zero());
+        is_none.then(|| "`timeout` must be more than nothing".to_owned())
     }
 
     /// Teaches `scrubber` every secret in the call.

@@ -88,7 +88,7 @@ impl ProbeType for Download {
     }
 
     fn pace() -> Pace {
-        Pace { every: Some(Duration::from_secs(5 * 60)), timeout: Some(Duration::from_secs(60)) }
+        Pace { every: Some(Duration::from_secs(5 * 60)), timeout: Some(Duration::from_secs(60)), is_paid: false }
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {

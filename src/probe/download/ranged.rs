@@ -160,7 +160,7 @@ impl<'probe> Ranged<'probe> {
             self.stream = Some(Stream::new(live, max_bytes, stall).starting_at(at));
             return Ok(());
         };
-        let wanted = part.last.min(last) - at + 1;
+        let wanted = (part.last.min(last) + 1).saturating_sub(at);
         let mut stream = Stream::new(live, ByteSize(max_bytes.0.max(wanted)), stall);
         let block = stream.read(0, usize::try_from(wanted).unwrap_or(usize::MAX)).await;
         self.learned.received += stream.received();

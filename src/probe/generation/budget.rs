@@ -36,6 +36,11 @@ impl Budget {
     /// What is wrong with settings that are each fine alone.
     #[must_use]
     pub fn conflict(&self) -> Option<&'static str> {
+        if self.per_run == Amount::ZERO {
+            return Some(
+                "`per_run` must be more than nothing, or nothing is ever counted; leave `budget` out for free jobs",
+            );
+        }
         let too_dear = self.per_day.is_some_and(|per_day| per_day < self.per_run);
         too_dear.then_some("`per_run` is more than `per_day`; nothing would ever run")
     }

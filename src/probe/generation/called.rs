@@ -89,10 +89,19 @@ impl GenerationProber {
     async fn signers(&self, url: &HttpUrl) -> Result<Vec<Vec<u8>>, String> {
         let mut known = self.keys.lock().await;
         if let Some((since, keys)) = &*known
+            && !keys.is_empty()
             && since.elapsed() < KEYS_LIVE
         {
             return Ok(keys.clone());
         }
+        // What could not be had a moment ago is not asked for at each call.
+        if let Some((since, keys)) = &*known
+            && keys.is_empty()
+            && since.elapsed() < KEYS_PAUSE
+        {
+            return Err("its keys could not be had a moment ago".to_owned());
+        }
+        *known = Some((Instant::now(), Vec::new()));
         let call = Call {
             url: Template::literal(url.text().clone()),
             method: None,
@@ -117,4 +126,5 @@ impl GenerationProber {
 }
 
 const KEYS_LIVE: Duration = Duration::from_secs(24 * 3600);
+const KEYS_PAUSE: Duration = Duration::from_secs(60);
 const KEYS_LIMIT: Duration = Duration::from_secs(10);

@@ -73,7 +73,7 @@ impl GenerationProber {
                 missing = Some(gone);
             }
             let next = Instant::now() + ASK_AGAIN;
-            if next >= end {
+            if next >= end || self.desk().is_closed() {
                 return missing;
             }
             tokio::time::sleep_until(next).await;
@@ -99,6 +99,6 @@ pub fn lost(missing: f64, patience: Duration, failure: &Failure) -> Failure {
 const PATIENCE: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// The longest that one question about the balance may take.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 /// Less than any credit costs.
 const EPSILON: f64 = 1e-6;

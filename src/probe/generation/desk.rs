@@ -147,12 +147,19 @@ impl Desk {
         }
     }
 
-    /// A seat for a job that begins now, or that began as long ago as `since` says; `None` once the desk is closed. The job is
-    /// seen from its first [`Seat::report`] on.
+    /// True once the agent stops.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// A seat for a job that begins now, or that began as long ago as `since` says; `None` once the desk is closed, or the probe
+    /// is not here any more. The job is seen from its first [`Seat::report`] on.
     #[must_use]
     pub fn sit(self: &Arc<Self>, identity: &Identity, since: Instant) -> Option<Seat> {
         let mut state = self.lock();
-        if state.closed {
+        let is_gone = state.probes.as_ref().is_some_and(|probes| !probes.contains(&identity.probe));
+        if state.closed || is_gone {
             return None;
         }
         state.last += 1;
@@ -190,6 +197,13 @@ impl Desk {
     /// As there; the next call tries again.
     pub(super) async fn recovered(&self) -> Result<(), LedgerError> {
         self.recovered.get_or_try_init(|| async { self.recover().await.map(drop) }).await.copied()
+    }
+
+    /// The probes that have jobs which nobody follows.
+    #[must_use]
+    pub fn left(&self) -> Vec<Name> {
+        let state = self.lock();
+        state.leftovers.iter().filter(|(_, jobs)| !jobs.is_empty()).map(|(name, _)| name.clone()).collect()
     }
 
     /// A job of this probe that nobody follows.

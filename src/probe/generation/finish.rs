@@ -130,6 +130,9 @@ impl Attempt<'_> {
                 if !matches!(url.scheme(), "http" | "https") {
                     return Err(no_output(&format!("the video's address begins with `{}:`", url.scheme())));
                 }
+                if !url.username().is_empty() || url.password().is_some() {
+                    return Err(no_output("the video's address holds a name or a password, which is not sent"));
+                }
                 Ok(Video::At(url))
             }
             Encoding::Base64 => {
@@ -147,7 +150,10 @@ impl Attempt<'_> {
         let Some(call) = result.call() else { return Err(no_output("`result` lacks `url`")) };
         for attempt in 1.. {
             let limit = call.limit(RESULT_LIMIT).min(self.deadline - Instant::now());
-            let manner = Manner { max_body: RESULT_BODY, reuse: true, ..self.prober.manner(limit) };
+            // Only base64 needs room for a video.
+            let max_body =
+                if result.encoding == Encoding::Base64 { RESULT_BODY } else { crate::probe::api::MAX_ANSWER };
+            let manner = Manner { max_body, reuse: true, ..self.prober.manner(limit) };
             let called = self.prober.caller.call(&call, &self.values, manner).await;
             let failure = match called {
                 Ok(called) if call.accepts(called.answer.status) => {

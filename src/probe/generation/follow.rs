@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::called::called;
 use super::kind::{QUEUE, RENDER};
+use super::pace::FLOOR;
 use super::run::{Attempt, Trouble, stopping};
 use super::state::{Known, Reading, Unknown};
 use super::submit::{Submitted, told};
@@ -26,6 +27,8 @@ pub(super) struct Streak {
     /// The last unknown state, told once.
     unknown: Option<String>,
     hint: Option<Duration>,
+    /// When it was asked for the last time.
+    asked: Option<Instant>,
 }
 
 impl Attempt<'_> {
@@ -78,7 +81,14 @@ impl Attempt<'_> {
             return Err(Trouble::open(self.expired(streak)));
         }
         if let Some(callback) = callback {
-            return self.take_callback(callback, streak).await;
+            let taken = tokio::time::timeout_at(end, self.take_callback(callback, streak)).await;
+            let answer = taken.unwrap_or(Ok(None))?;
+            if answer.is_none() {
+                // Whoever calls in vain does not make the agent impolite.
+                let polite = streak.asked.map_or(now, |asked| asked + FLOOR);
+                tokio::time::sleep_until(polite.min(end)).await;
+            }
+            return Ok(answer);
         }
         self.prober.desk().asked_late_by(now.saturating_duration_since(next));
         Ok(None)
@@ -87,8 +97,9 @@ impl Attempt<'_> {
     /// Asks once; the answer, if it says that the job came to a good end.
     async fn ask(&mut self, streak: &mut Streak) -> Result<Option<Answer>, Trouble> {
         self.counts.polls += 1;
+        streak.asked = Some(Instant::now());
         let prober = self.prober;
-        let limit = (self.end() - Instant::now()).clamp(Duration::from_millis(1), prober.poll.limit(ASK_LIMIT));
+        let limit = (self.end() - Instant::now()).min(prober.poll.limit(ASK_LIMIT)).max(Duration::from_millis(1));
         let max_body = if prober.settings.answers_with_media() { MEDIA_ANSWER } else { crate::probe::api::MAX_ANSWER };
         let manner = Manner { reuse: true, max_body, ..prober.manner(limit) };
         let called = tokio::select! {
@@ -106,9 +117,9 @@ impl Attempt<'_> {
             }
         };
         streak.hint = answer.retry_after(prober.shared.clock.now());
-        if !prober.poll.accepts(answer.status) {
+        if !prober.poll.accepts(answer.status) && !prober.settings.state.is_told_by(answer.status) {
             let failure = told("poll", prober.refusal(&prober.poll, &answer));
-            if failure.blame == Blame::Agent {
+            if failure.reason == Reason::ContentRefused {
                 return Err(Trouble::over(failure));
             }
             self.bad(streak, failure, Some(answer.status))?;
@@ -123,6 +134,7 @@ impl Attempt<'_> {
         self.note_position(&answer);
         match self.prober.settings.state.read(&answer) {
             Reading::Known(known) => {
+                self.waiting = known == Known::Queued;
                 let answer = self.enter(known, answer)?;
                 if answer.is_none() {
                     self.report();
@@ -130,6 +142,7 @@ impl Attempt<'_> {
                 Ok(answer)
             }
             Reading::Unknown(state) => {
+                self.waiting = false;
                 self.counts.unknown_states += 1;
                 if self.prober.settings.state.unknown == Unknown::Failed {
                     let detail = format!("the state `{state}` is not known, which `unknown: failed` makes a failure");
@@ -199,7 +212,8 @@ impl Attempt<'_> {
     pub(super) fn bad(&mut self, streak: &mut Streak, failure: Failure, status: Option<u16>) -> Result<(), Trouble> {
         self.counts.poll_failures += 1;
         streak.count += 1;
-        let is_definite = status.is_some_and(|status| (400..500).contains(&status) && !PASSING.contains(&status));
+        let is_refusal = status.is_some_and(|status| (400..500).contains(&status) && !PASSING.contains(&status));
+        let is_definite = is_refusal || failure.blame == Blame::Agent;
         streak.definite = if is_definite { streak.definite + 1 } else { 0 };
         if streak.count == 1 {
             self.timeline.note("poll", failure.detail.clone());
@@ -222,15 +236,21 @@ impl Attempt<'_> {
 
     /// When the job's time is over, in the stage that it is in.
     pub(super) fn end(&self) -> Instant {
-        let queue = self.queue_deadline().filter(|_| self.stage() == QUEUE);
+        // A state that nobody knows is no proof of waiting.
+        let queue = self.queue_deadline().filter(|_| self.waiting && self.stage() == QUEUE);
         queue.map_or(self.deadline, |queue| queue.min(self.deadline))
     }
 
     fn queue_deadline(&self) -> Option<Instant> {
         let limit = self.prober.settings.queue_deadline?.get();
-        let accepted = self.since + self.timeline.findings().phase(super::kind::SUBMIT).unwrap_or_default();
-        // A job that was taken over is asked about once, however late it is.
-        Some((accepted + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)))
+        if self.taken_over.is_some() {
+            // It is asked about once, however late it is.
+            return Some((self.since + limit).max(self.timeline.started() + ASK_LIMIT.min(limit)));
+        }
+        // A job that was sent back to the queue has what is left.
+        let waited = self.timeline.findings().phase(QUEUE).unwrap_or_default();
+        let (_, here) = self.timeline.current().filter(|(stage, _)| *stage == QUEUE)?;
+        Some(Instant::now() + limit.saturating_sub(waited).saturating_sub(here))
     }
 
     pub(super) fn stage(&self) -> &'static str {
@@ -251,12 +271,16 @@ impl Attempt<'_> {
         let (stage, since) = self.timeline.current().unwrap_or((QUEUE, Duration::ZERO));
         let place = self.position.filter(|_| stage == QUEUE);
         let place = place.map(|position| format!(", at position {position}")).unwrap_or_default();
-        let is_queue = self.prober.settings.queue_deadline.filter(|_| stage == QUEUE && Instant::now() < self.deadline);
-        if let Some(limit) = is_queue {
+        let is_queue = stage == QUEUE && self.waiting && Instant::now() < self.deadline;
+        if let Some(limit) = self.prober.settings.queue_deadline.filter(|_| is_queue) {
             return Failure::new(Reason::QueueStuck, format!("still queued after {limit}{place}"));
         }
         let timeout = HumanDuration(self.order.timeout);
-        let doing = if stage == QUEUE { "queued" } else { "being worked on" };
+        let doing = match &streak.unknown {
+            Some(strange) if !self.waiting && stage == QUEUE => format!("in the unknown state `{strange}`"),
+            _ if stage == QUEUE => "queued".to_owned(),
+            _ => "being worked on".to_owned(),
+        };
         let since = shown(since);
         Failure::new(Reason::JobExpired, format!("not done within {timeout}: {doing} for {since}{place}"))
     }

@@ -242,6 +242,62 @@ impl Generation {
         }
     }
 
+    /// Settings that would do nothing.
+    fn check_idle(&self, found: &mut Vec<(&'static str, String)>) {
+        let mut check = |key: &'static str, is_wrong: bool, message: &str| {
+            if is_wrong {
+                found.push((key, message.to_owned()));
+            }
+        };
+        check("job", self.job.len() > MAX_NAMES, "`job` may have at most 16 names, which is what the store remembers");
+        let is_status = self.state.from == state::Origin::HttpStatus;
+        let told = "`from: http_status` goes with asking: neither an event nor a callback has a status";
+        check("state", is_status && self.poll.stream.is_some(), told);
+        if let Some(webhook) = &self.webhook {
+            check("state", is_status && webhook.verify.is_some(), told);
+            let place = format!("{{{WEBHOOK_URL}}}");
+            let mut texts = vec![self.submit.url.text().shown().to_owned()];
+            texts.extend(self.submit.json.iter().map(|json| json.shown().to_string()));
+            texts.extend(self.submit.form.iter().flat_map(|form| form.values()).map(|text| text.shown().to_owned()));
+            self.submit
+                .multipart
+                .iter()
+                .for_each(|parts| parts.each_text(&mut |text| texts.push(text.shown().to_owned())));
+            let is_named = texts.iter().any(|text| text.contains(&place));
+            check(
+                "webhook",
+                !is_named,
+                "the service is never told where to call: put `{webhook_url}` into the address or body of `submit`",
+            );
+        }
+        if let Some(result) = &self.result {
+            let has_body = result.json.is_some() || result.form.is_some() || result.multipart.is_some();
+            let has_request = has_body || result.method.is_some() || result.accept.is_some();
+            check(
+                "result",
+                result.url.is_none() && has_request,
+                "without `url`, no request is made for the result; remove its other keys",
+            );
+            let is_file = result.url.is_some() && result.media == Place::Body;
+            check(
+                "result",
+                is_file && (has_request || result.timeout.is_some()),
+                "with `media: body` the address is downloaded with GET; of the request's keys only `headers` counts",
+            );
+        }
+        for (key, call) in [("cancel", &self.cancel), ("cleanup", &self.cleanup)] {
+            let is_long =
+                call.as_ref().and_then(|call| call.timeout).is_some_and(|timeout| timeout.get() > run::CANCEL_LIMIT);
+            check(key, is_long, "`timeout` can be at most 5s here: nobody waits longer for what is given up");
+        }
+        if let Some(credits) = &self.credits {
+            let is_long = credits.timeout.is_some_and(|timeout| timeout.get() > credits::LIMIT);
+            check("credits", is_long, "`timeout` can be at most 10s here");
+            let is_idle = credits.refund_within.is_some() && !credits.refunded_on_failure;
+            check("credits", is_idle, "`refund_within` means nothing without `refunded_on_failure: true`");
+        }
+    }
+
     fn scrubber(&self) -> Scrubber {
         let mut scrubber = Scrubber::default();
         self.calls().for_each(|(_, call)| call.hide(&mut scrubber));
@@ -261,7 +317,7 @@ impl ProbeType for Generation {
     }
 
     fn pace() -> Pace {
-        Pace { every: Some(Duration::from_secs(15 * 60)), timeout: Some(Duration::from_secs(10 * 60)) }
+        Pace { every: Some(Duration::from_secs(15 * 60)), timeout: Some(Duration::from_secs(10 * 60)), is_paid: true }
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {
@@ -292,6 +348,7 @@ impl ProbeType for Generation {
             self.media.as_deref().into_iter().flat_map(MediaRules::conflicts).map(|message| ("media", message)),
         );
         found.extend(self.tls.conflict().map(|message| ("tls", message)));
+        self.check_idle(&mut found);
         found
     }
 
@@ -309,6 +366,8 @@ impl ProbeType for Generation {
     }
 }
 
+/// The most names that `job` may have.
+const MAX_NAMES: usize = 16;
 /// The place for where the service is to call.
 const WEBHOOK_URL: &str = "webhook_url";
 

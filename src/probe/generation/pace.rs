@@ -51,7 +51,8 @@ impl Poll {
 }
 
 const EVERY: Duration = Duration::from_secs(2);
-const FLOOR: Duration = Duration::from_millis(250);
+/// Nobody is asked more often.
+pub(super) const FLOOR: Duration = Duration::from_millis(250);
 /// A service that asks for more patience than this is asked all the same.
 const LONGEST_HINT: Duration = Duration::from_secs(120);
 

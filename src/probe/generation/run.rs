@@ -43,6 +43,7 @@ pub struct GenerationProber {
 }
 
 /// One attempt under way.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one job, none of them a state")]
 pub(super) struct Attempt<'run> {
     pub(super) prober: &'run GenerationProber,
     pub(super) order: &'run Order,
@@ -65,6 +66,8 @@ pub(super) struct Attempt<'run> {
     pub(super) counts: Counts,
     pub(super) position: Option<f64>,
     pub(super) spans: Spans,
+    /// Whether the service says that the job waits, or has said nothing yet of a job that was just submitted.
+    pub(super) waiting: bool,
     /// When the job was known to wait for the last time.
     pub(super) last_queued: Instant,
     /// How old the job was when this attempt took it over.
@@ -129,6 +132,13 @@ impl GenerationProber {
         self.classified(answer).unwrap_or_else(|| answer.refusal(call, &self.settings.error_text))
     }
 
+    /// What rules make of the answer to a submission that was accepted. What it lacks may come yet.
+    pub(super) fn classified_at_once(&self, answer: &Answer) -> Option<Failure> {
+        let Generation { classify, error_text, .. } = &*self.settings;
+        let rules: Vec<_> = classify.iter().filter(|rule| !rule.absent).cloned().collect();
+        crate::probe::api::classify::classified(&rules, answer, error_text, &self.shared.regexes)
+    }
+
     /// What rules make of an answer.
     pub(super) fn classified(&self, answer: &Answer) -> Option<Failure> {
         let Generation { classify, error_text, .. } = &*self.settings;
@@ -154,6 +164,8 @@ impl GenerationProber {
             ..failure.clone()
         });
         let owed = attempt.owed;
+        // The job is over, and is not seen any more while its credit is waited for.
+        drop(attempt);
         match ended {
             Ok(warning) => Ok(warning.or(unknown)),
             Err(failure) => Err(self.account_for(failure, owed, before, timeline).await),
@@ -208,6 +220,7 @@ impl GenerationProber {
             counts: Counts::default(),
             position: None,
             spans: Spans::default(),
+            waiting: age.is_none(),
             last_queued: start,
             taken_over: age,
         };
@@ -315,18 +328,37 @@ impl Attempt<'_> {
     /// Asks the service to give the job up. False when nobody can tell whether it did, so that it stays remembered.
     async fn cancel(&mut self) -> bool {
         let Some(cancel) = &self.prober.settings.cancel else { return true };
-        let called = self.prober.caller.call(cancel, &self.values, self.prober.manner(CANCEL_LIMIT)).await;
-        let (done, words) = match called {
-            Ok(called) if called.answer.status < 500 => {
-                (true, format!("the service answered {}", called.answer.status))
+        let end = Instant::now() + CANCEL_LIMIT;
+        loop {
+            let manner = self.prober.manner(end - Instant::now());
+            let called = self.prober.caller.call(cancel, &self.values, manner).await;
+            // What the service gave makes no request, and will not later.
+            let is_hopeless = called.as_ref().is_err_and(|unanswered| !unanswered.made);
+            let (status, words) = match called {
+                Ok(called) if cancel.accepts(called.answer.status) => {
+                    let status = called.answer.status;
+                    (Some(status), format!("the service answered {status}"))
+                }
+                Ok(called) => (Some(called.answer.status), called.answer.refusal(cancel, &[]).detail),
+                Err(unanswered) => (None, unanswered.failure.detail),
+            };
+            self.owed = status.is_some_and(|status| cancel.accepts(status));
+            // What is not there or has ended needs no cancelling.
+            let done = self.owed || matches!(status, Some(404 | 409 | 410));
+            if done || is_hopeless || Instant::now() + CANCEL_AGAIN >= end {
+                self.timeline.note("cancel", words);
+                return done || self.gives_up_cancelling();
             }
-            Ok(called) => (false, called.answer.refusal(cancel, &[]).detail),
-            Err(unanswered) => (false, unanswered.failure.detail),
-        };
-        self.timeline.note("cancel", words);
-        self.owed = done;
-        // A job past its time that cannot be cancelled now is not worth another attempt later.
-        done || !self.seat.is_recalled()
+            tokio::time::sleep(CANCEL_AGAIN).await;
+        }
+    }
+
+    /// What becomes of a job that could not be cancelled: one past its time is not worth another attempt; one that was
+    /// recalled stays remembered.
+    fn gives_up_cancelling(&self) -> bool {
+        let (probe, job) = (&self.order.identity.probe, self.timeline.findings().fact(JOB));
+        tracing::warn!(%probe, job, "the job could not be cancelled; it may go on at the service and cost");
+        !self.seat.is_recalled()
     }
 
     async fn clean_up(&mut self) {
@@ -417,6 +449,8 @@ pub(super) fn stopping(what: &str) -> Failure {
 }
 
 /// The longest that giving a job up may take.
-const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait before asking again to give a job up.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 /// How long a job that was taken over is looked at, at least.
 const LAST_LOOK: Duration = Duration::from_secs(15);

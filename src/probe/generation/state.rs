@@ -111,6 +111,12 @@ impl State {
         }
     }
 
+    /// True when the status itself is a state that the settings know.
+    #[must_use]
+    pub fn is_told_by(&self, status: u16) -> bool {
+        self.from == Origin::HttpStatus && matches!(self.meaning(&status.to_string()), Reading::Known(_))
+    }
+
     fn meaning(&self, found: &str) -> Reading {
         let holds = |words: &[Word]| words.iter().any(|word| self.from.equal(word, found));
         let known = self.sets().into_iter().find(|(_, words)| holds(words)).map(|(known, _)| known);
@@ -132,6 +138,9 @@ impl State {
     pub fn conflict(&self) -> Option<String> {
         if self.succeeded.is_empty() {
             return Some("`succeeded` needs at least one value, or no job could ever succeed".to_owned());
+        }
+        if self.absent.is_some() && self.from == Origin::HttpStatus {
+            return Some("`absent` means nothing with `from: http_status`: an answer always has a status".to_owned());
         }
         let mut seen: Vec<&Word> = Vec::new();
         for word in self.sets().into_iter().flat_map(|(_, words)| words) {

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hyper::header::{ACCEPT, HeaderValue};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
+use memchr::memchr;
 
 use super::follow::Streak;
 use super::run::{Attempt, Trouble, stopping};
@@ -49,6 +50,7 @@ impl Attempt<'_> {
             Err(failure) => return Ok(Err(failure)),
         };
         blueprint.set(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        blueprint.set(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let mut scratch = Timeline::start();
         let opening = Box::pin(self.prober.caller.open(&blueprint, false, &mut scratch));
         let opened = tokio::select! {
@@ -60,10 +62,13 @@ impl Attempt<'_> {
         Ok(opened.unwrap_or_else(|_| Err(silent())).and_then(|live| {
             let status = live.reply.head.status.as_u16();
             live.connection.allow(MAX_STREAM);
-            if status == 200 {
-                Ok(live)
-            } else {
+            let is_coded = live.reply.head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+            if status != 200 {
                 Err(Failure::new(Reason::HttpStatus, format!("the stream answered {status}")))
+            } else if is_coded {
+                Err(Failure::new(Reason::Protocol, "the stream is compressed, which was not asked for"))
+            } else {
+                Ok(live)
             }
         }))
     }
@@ -71,13 +76,13 @@ impl Attempt<'_> {
     /// Takes in events until one says that the job came to a good end, or the stream is over.
     async fn listen(&mut self, live: &mut Live, streak: &mut Streak) -> Result<Result<Answer, Failure>, Trouble> {
         let mut events = Events::default();
-        let mut received = 0;
+        let (mut received, mut heard_at) = (0, Instant::now());
         loop {
             let end = self.end();
             let piece = tokio::select! {
                 biased;
                 () = self.seat.recalled() => return Err(Trouble::open(stopping("the job is given up"))),
-                piece = tokio::time::timeout_at(end.min(Instant::now() + SILENCE), live.connection.piece(&mut live.reply, received)) => piece,
+                piece = tokio::time::timeout_at(end.min(heard_at + SILENCE), live.connection.piece(&mut live.reply, received)) => piece,
             };
             if Instant::now() >= end {
                 return Err(Trouble::open(self.expired(streak)));
@@ -93,6 +98,8 @@ impl Attempt<'_> {
                 return Ok(Err(Failure::new(Reason::BodyTooLarge, "an event of the stream is too large")));
             }
             while let Some(data) = events.next() {
+                // Only events count: a stream may be kept alive by comments while it has nothing to say.
+                heard_at = Instant::now();
                 self.counts.polls += 1;
                 if let Some(answer) = self.heard(Answer::event(200, &data), streak)? {
                     return Ok(Ok(answer));
@@ -106,6 +113,8 @@ impl Attempt<'_> {
 #[derive(Default)]
 struct Events {
     bytes: BytesMut,
+    /// How many of them hold no end of a line.
+    scanned: usize,
     data: Vec<u8>,
 }
 
@@ -119,7 +128,11 @@ impl Events {
     /// The data of the next whole event. Events without data are passed over.
     fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
+            let Some(end) = memchr(b'\n', &self.bytes[self.scanned..]) else {
+                self.scanned = self.bytes.len();
+                return None;
+            };
+            let end = std::mem::take(&mut self.scanned) + end;
             let line = self.bytes.split_to(end + 1);
             let line = line.strip_suffix(b"\n").unwrap_or(&line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);

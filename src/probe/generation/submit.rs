@@ -57,11 +57,9 @@ impl Attempt<'_> {
         };
         let answer = called.answer;
         if !call.accepts(answer.status) {
-            self.refund = REFUSED_WITHOUT_COST.contains(&answer.status);
+            // Behind a redirect the status is another request's, and the job may have been taken.
+            self.refund = !called.redirected && REFUSED_WITHOUT_COST.contains(&answer.status);
             return Err(Trouble::over(told("submit", self.prober.refusal(call, &answer))));
-        }
-        if let Some(failure) = self.prober.classified(&answer) {
-            return Err(Trouble::over(told("submit", failure)));
         }
         self.timeline.leave(format!("{} ({})", answer.status, called.phases));
         self.take(&answer, &called.url)?;
@@ -71,6 +69,9 @@ impl Attempt<'_> {
         self.last_queued = Instant::now();
         self.seat.report(QUEUE, None);
         self.timeline.enter(QUEUE);
+        if let Some(failure) = self.prober.classified_at_once(&answer) {
+            return Err(Trouble::open(told("submit", failure)));
+        }
         let state = self.prober.settings.state.read_submission(&answer);
         Ok(Submitted { answer, state })
     }
@@ -101,20 +102,30 @@ impl Attempt<'_> {
 
     /// Takes out of the answer what later requests need.
     fn take(&mut self, answer: &Answer, from: &Url) -> Result<(), Trouble> {
+        let mut unusable = None;
         for (name, extract) in &self.prober.settings.job {
-            let value = extract.value(answer, &self.prober.shared.regexes).map_err(Trouble::over)?;
-            if let Some(value) = value {
-                // A location may be relative (RFC 9110 §10.2.2).
-                let absolute = extract.is_location().then(|| from.join(&value).ok()).flatten();
-                self.values.insert(name.clone(), absolute.map_or(value, String::from));
+            match extract.value(answer, &self.prober.shared.regexes) {
+                Ok(None) => {}
+                Ok(Some(value)) => {
+                    // A location may be relative (RFC 9110 §10.2.2).
+                    let absolute = extract.is_location().then(|| from.join(&value).ok()).flatten();
+                    self.values.insert(name.clone(), absolute.map_or(value, String::from));
+                }
+                // The job is paid for: it is followed with what there is, unless just this is needed.
+                Err(failure) => {
+                    self.timeline.note("job", failure.detail.clone());
+                    unusable.get_or_insert(failure);
+                }
             }
         }
         if self.kept().is_empty() && !self.prober.settings.job.is_empty() {
             let names: Vec<_> = self.prober.settings.job.keys().map(String::as_str).collect();
             let got = answer.words(&[]).or_else(|| answer.json().map(|json| printable(&json.to_string(), 80)));
             let got = got.map(|got| format!(": {got}")).unwrap_or_default();
-            let detail = format!("submit: the answer gives none of {}{got}", names.join(", "));
-            return Err(Trouble::over(Failure::new(Reason::Protocol, detail)));
+            let detail = format!("the answer gives none of {}{got}", names.join(", "));
+            let unusable = unusable.unwrap_or_else(|| Failure::new(Reason::Protocol, detail));
+            let failure = self.prober.classified(answer).unwrap_or(unusable);
+            return Err(Trouble::over(told("submit", failure)));
         }
         Ok(())
     }

@@ -105,7 +105,7 @@ impl ProbeType for Library {
     }
 
     fn pace() -> Pace {
-        Pace { every: Some(Duration::from_secs(10 * 60)), timeout: Some(Duration::from_secs(60)) }
+        Pace { every: Some(Duration::from_secs(10 * 60)), timeout: Some(Duration::from_secs(60)), is_paid: false }
     }
 
     fn conflicts(&self) -> Vec<(&'static str, String)> {

@@ -200,14 +200,36 @@ async fn questions_that_are_refused_end_the_job() {
 }
 
 #[tokio::test]
-async fn what_the_rules_call_ours_ends_the_job_at_once() {
+async fn what_is_called_ours_must_be_said_three_times_and_a_refusal_of_content_once() {
     let service = script(&media_host().await).on(JOB, [reply(402, json!({"detail": "pay"}))]).start().await;
     let result = Definition::of(&job(&service)).attempt().await;
     result.assert_failed(Reason::Quota, Blame::Agent);
-    assert_eq!(service.requests(JOB).len(), 1);
+    assert_eq!((service.requests(JOB).len(), service.requests(CANCEL).len()), (3, 1));
     let service = script(&media_host().await).on(JOB, [failed("nsfw")]).start().await;
     let mut settings = job(&service);
     settings["classify"] = json!([{"path": "$.error", "matches": "nsfw", "as": "content"}]);
     let result = Definition::of(&settings).attempt().await;
     assert_eq!(result.assert_failed(Reason::ContentRefused, Blame::Agent), "status 200: nsfw");
+}
+
+/// What is left of its time in the queue is what it has, not nothing.
+#[tokio::test]
+async fn a_job_that_is_sent_back_to_the_queue_has_the_time_that_is_left() {
+    let media = media_host().await;
+    let answers = [queued(1), running(), running(), running(), running(), queued(2), running(), done(&media)];
+    let service = script(&media).on(JOB, answers).start().await;
+    let mut settings = job(&service);
+    settings["queue_deadline"] = "1500ms".into();
+    Definition::of(&settings).attempt().await.assert_ok();
+}
+
+#[tokio::test]
+async fn the_status_that_is_a_state_need_not_be_accepted_as_well() {
+    let service = script(&media_host().await).on(JOB, [reply(422, json!({"detail": "no kite"}))]).start().await;
+    let mut settings = job(&service);
+    settings["state"] = json!({"from": "http_status", "running": "202", "succeeded": "200", "failed": "4xx"});
+    settings["result"] = json!({"media": "body"});
+    let result = Definition::of(&settings).attempt().await;
+    assert_eq!(result.assert_failed(Reason::JobFailed, Blame::Target), "the job failed: no kite");
+    assert_eq!(service.requests(JOB).len(), 1);
 }

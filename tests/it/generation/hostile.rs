@@ -103,8 +103,10 @@ async fn a_submission_whose_answer_never_ends_is_cut_off() {
 async fn answers_about_a_job_that_say_nothing_end_with_its_time() {
     let huge = reply(200, json!({"status": "running", "padding": "x".repeat(2 << 20)}));
     let page = file("text/html", b"<html>".to_vec());
-    let cases =
-        [(huge, Reason::BodyTooLarge, "the last "), (page, Reason::JobExpired, "not done within 2s: queued for ")];
+    let cases = [
+        (huge, Reason::BodyTooLarge, "the last "),
+        (page, Reason::JobExpired, "not done within 2s: in the unknown state `missing` for "),
+    ];
     join_all(cases.map(async |(answer, reason, words)| {
         let service = script(&media_host().await).on(JOB, [answer]).start().await;
         let result = Definition::of(&job(&service)).with("\"10s\"", "\"2s\"").attempt().await;

@@ -7,7 +7,7 @@ use forewarn::model::reason::{Blame, Reason};
 use serde_json::{Value, json};
 
 use super::definition::Definition;
-use super::ordinary::{JOB, SUBMIT, done, failed, job, running, script};
+use super::ordinary::{CANCEL, JOB, SUBMIT, done, failed, job, running, script};
 use super::stand_in::{Reply, Script, StandIn, media_host, reply};
 use crate::peers::probing::Inspect;
 
@@ -93,6 +93,30 @@ async fn what_may_have_cost_stays_counted() {
     settings["budget"] = budget(0.2, "studio");
     Definition::of(&settings).attempt_at(&desk).await.assert_failed(Reason::Unavailable, Blame::Target);
     Definition::of(&settings).attempt_at(&desk).await.assert_failed(Reason::Budget, Blame::Agent);
+}
+
+/// Behind a redirect the refusal is that of another request, and the job may have been taken.
+#[tokio::test]
+async fn a_refusal_behind_a_redirect_gives_nothing_back() {
+    let moved = reply(303, json!({})).header("location", "/elsewhere");
+    let service = Script::default().on(SUBMIT, [moved]).start().await;
+    let desk: Arc<Desk> = Arc::default();
+    let mut settings = without_video(&service);
+    settings["budget"] = budget(0.2, "studio");
+    Definition::of(&settings).attempt_at(&desk).await.assert_failed(Reason::HttpStatus, Blame::Target);
+    Definition::of(&settings).attempt_at(&desk).await.assert_failed(Reason::Budget, Blame::Agent);
+    assert_eq!(service.requests(SUBMIT).len(), 1);
+}
+
+/// A service that does not agree to cancel owes nothing.
+#[tokio::test]
+async fn a_job_that_cannot_be_cancelled_any_more_owes_no_credit() {
+    let media = media_host().await;
+    let service = script(&media).on(JOB, [running()]).on(CANCEL, [reply(409, json!({"detail": "running"}))]);
+    let service = service.on(BALANCE, [balance(10.0), balance(9.0)]).start().await;
+    let result = with_credits(&service, "1s").with("\"10s\"", "\"1s\"").attempt().await;
+    result.assert_failed(Reason::JobExpired, Blame::Target);
+    assert_eq!(service.requests(CANCEL).len(), 1);
 }
 
 fn balance(credits: f64) -> Reply {

@@ -102,3 +102,37 @@ async fn a_key_that_is_echoed_does_not_show() {
     assert!(detail.contains("[secret]"), "{detail}");
     assert!(!serde_json::to_string(&result).unwrap().contains("value-of-KEY"));
 }
+
+#[tokio::test]
+async fn a_secret_in_an_address_goes_nowhere_else() {
+    let other = media_host().await;
+    let media = media_host().await;
+    let state_url = other.url("/state");
+    let started = reply(200, json!({"id": "j1", "state_url": state_url}));
+    let service = script(&media).on(SUBMIT, [started]).start().await;
+    let mut settings = job(&service);
+    settings["job"] = json!({"id": "$.id", "state_url": "$.state_url"});
+    settings["poll"]["url"] = "{state_url}?key=${env:KEY}".into();
+    let result = Definition::of(&settings).attempt().await;
+    let detail = result.assert_failed(Reason::Protocol, Blame::Target);
+    assert!(detail.contains("the secret in the address goes there only if `trusted` lists it"), "{detail}");
+    assert!(other.routes().is_empty());
+    settings["trusted"] = other.origin().into();
+    Definition::of(&settings).with("\"10s\"", "\"1s\"").attempt().await;
+    assert!(other.routes().contains(&"GET /state?key=value-of-KEY".to_owned()), "{:?}", other.routes());
+}
+
+/// A pinned address is the service's, not that of whatever host an answer leads to.
+#[tokio::test]
+async fn a_pinned_address_is_the_services_alone() {
+    let media = media_host().await;
+    let elsewhere = media.url("/kite.mp4").replace("127.0.0.1", "cdn.invalid");
+    let done = reply(200, json!({"status": "done", "url": elsewhere}));
+    let service = script(&media).on(JOB, [done]).start().await;
+    let mut settings = job(&service);
+    settings["resolve"] = json!({"pin": "127.0.0.1"});
+    let result = Definition::of(&settings).attempt().await;
+    let detail = result.assert_failed(Reason::Dns, Blame::Target);
+    assert!(detail.contains("cdn.invalid"), "{detail}");
+    assert!(media.routes().is_empty());
+}

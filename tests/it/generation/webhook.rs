@@ -147,6 +147,7 @@ async fn a_callback_that_never_comes_costs_nothing_but_time() {
     let service = script(&media).on(JOB, [queued(1), done(&media)]).start().await;
     let mut settings = job(&service);
     settings["webhook"] = json!({"listen": "127.0.0.1:0"});
+    settings["submit"]["json"]["callback"] = "{webhook_url}".into();
     Definition::of(&settings).attempt().await.assert_ok();
     assert_eq!(service.routes(), [SUBMIT, JOB]);
 }

@@ -80,7 +80,13 @@ impl World {
 /// An attempt every 30 s, with nothing special about it.
 fn every_30_s(name: &str, target: &Arc<Target>) -> Job {
     let run = Faked { target: Arc::clone(target), identity: identity(name) };
-    let cadence = Cadence { when: When::Every(EVERY), timeout: seconds(10), overlap: Overlap::Skip, confirm: None };
+    let cadence = Cadence {
+        when: When::Every(EVERY),
+        timeout: seconds(10),
+        overlap: Overlap::Skip,
+        confirm: None,
+        first_look: true,
+    };
     Job { identity: identity(name), cadence, host: None, run: Arc::new(run) }
 }
 
