@@ -87,7 +87,10 @@ impl Agent {
         tokio::spawn(async move {
             recover(&desk, &clock).await;
             // A paid job that is outstanding cannot wait for its probe's next slot.
-            desk.left().into_iter().for_each(|probe| scheduler.hurry(probe));
+            for probe in desk.left() {
+                tracing::info!(%probe, "an earlier agent left a job of this probe; it is taken over now");
+                scheduler.hurry(probe);
+            }
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -36,8 +37,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let ended = runtime.block_on(work);
-    // A lookup by the C library may still block a thread; nobody waits for it any more.
-    runtime.shutdown_background();
+    // Long enough to close the store; a lookup by the C library that still blocks a thread is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(500));
     ended
 }
 

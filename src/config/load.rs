@@ -81,7 +81,7 @@ impl Finder {
                 // Folders that were read already are no reason to complain.
                 if self.files.len() == before && self.seen.len() > seen {
                     let problem = Problem::in_file(&shown(path), "the folder holds no YAML file");
-                    self.problems.add(problem.hint("put a `*.yml` or `*.yaml` into it, or name another path"));
+                    self.problems.add(problem.hint("put a `*.yml` or `*.yaml` into it, or name another path; a `*.example.yml` is read only when named itself"));
                 }
             }
             Ok(_) => self.file(path),

@@ -31,7 +31,7 @@ impl Poll {
             return Some("`poll` lacks `url`".to_owned());
         }
         let every = self.every.filter(|every| every.get() < FLOOR)?;
-        Some(format!("`every: {every}` is impolite; ask every {} at most", HumanDuration(FLOOR)))
+        Some(format!("`every: {every}` is impolite; leave at least {} between two questions", HumanDuration(FLOOR)))
     }
 
     /// How long to wait before question `number`, counted from 0, when the service asked for `hint`.

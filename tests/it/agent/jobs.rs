@@ -127,6 +127,7 @@ async fn a_job_in_flight_survives_kill_nine_and_the_budget_holds() {
     agent.end().await;
 
     let agent = Agent::start(&folder).await;
+    agent.log.entry("an earlier agent left a job of this probe; it is taken over now").await;
     let asked = jobs.seen(|seen| seen.asked);
     jobs.until("the job is picked up", |seen| seen.asked >= asked + 2).await;
     jobs.end_all();
@@ -163,6 +164,10 @@ async fn a_stop_cancels_the_job_and_forgets_it() {
     let (status, log) = agent.end().await;
     assert_eq!(status.code(), Some(0), "{log:#?}");
     jobs.seen(|seen| assert_eq!(seen.cancelled, [1]));
+    let beside =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let beside: Vec<_> = beside.filter(|name| name.starts_with("forewarn.db-")).collect();
+    assert!(beside.is_empty(), "a store that was closed is one file: {beside:?}");
 
     let agent = Agent::start(&folder).await;
     agent.metric(FAILURES, &SPENT, |failures| failures >= 2.0).await;
