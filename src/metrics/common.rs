@@ -26,10 +26,10 @@ pub(super) static COMMON: Kind = Kind {
     ],
     facts: &[],
     series: &[
-        Series { metric: &PROBE_SUCCESS, label: None, from: Source::Measure(SUCCESS) },
-        Series { metric: &PROBE_DURATION, label: None, from: Source::Measure(DURATION) },
-        Series { metric: &PROBE_TIMEOUT, label: None, from: Source::Measure(TIMEOUT) },
-        Series { metric: &LAST_RUN, label: None, from: Source::Measure(STARTED) },
+        Series::measured(&PROBE_SUCCESS, SUCCESS),
+        Series::measured(&PROBE_DURATION, DURATION),
+        Series::measured(&PROBE_TIMEOUT, TIMEOUT),
+        Series::measured(&LAST_RUN, STARTED),
         Series { metric: &RUNS, label: Some(Label::Value("outcome", "ok")), from: Source::Measure("ok") },
         Series { metric: &RUNS, label: Some(Label::Value("outcome", "degraded")), from: Source::Measure("degraded") },
         Series { metric: &RUNS, label: Some(Label::Value("outcome", "failed")), from: Source::Measure("failed") },
@@ -44,7 +44,7 @@ pub(super) static COMMON: Kind = Kind {
             label: Some(Label::Value("result", "recovered")),
             from: Source::Measure(RECOVERED),
         },
-        Series { metric: &RUN_DURATION, label: None, from: Source::Measure(DURATION) },
+        Series::measured(&RUN_DURATION, DURATION),
     ],
     infos: &[],
 };

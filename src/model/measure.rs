@@ -105,6 +105,20 @@ pub struct Series {
     pub from: Source,
 }
 
+impl Series {
+    /// A series of one of a result's measures, by key.
+    #[must_use]
+    pub const fn measured(metric: &'static Metric, key: &'static str) -> Self {
+        Self { metric, label: None, from: Source::Measure(key) }
+    }
+
+    /// A series of how long one phase took, with the phase's name as the label `phase`.
+    #[must_use]
+    pub const fn phase(metric: &'static Metric, name: &'static str) -> Self {
+        Self { metric, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
+    }
+}
+
 /// A label beside the probe's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Label {

@@ -29,7 +29,7 @@ use crate::base::duration::{HumanDuration, shown};
 use crate::base::many::Many;
 use crate::base::parse::from_text;
 use crate::base::secret::{Scrubber, Text};
-use crate::model::measure::{Kind, Label, Measure, Metric, Series, Source};
+use crate::model::measure::{Kind, Measure, Metric, Series};
 use crate::model::outcome::Failure;
 use crate::model::reason::Reason;
 
@@ -257,10 +257,10 @@ static KIND: Kind = Kind {
     measures: &MEASURES,
     facts: &net::CONNECTION_FACTS,
     series: &[
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(REPLY),
+        Series::phase(&PHASES, net::RESOLVE),
+        Series::phase(&PHASES, net::CONNECT),
+        Series::phase(&PHASES, net::TLS),
+        Series::phase(&PHASES, REPLY),
         net::ADDRESS_SERIES[0],
         net::ADDRESS_SERIES[1],
         net::ADDRESS_SERIES[2],
@@ -270,10 +270,6 @@ static KIND: Kind = Kind {
 };
 
 static MEASURES: [Measure; 3] = [net::ADDRESS_MEASURES[0], net::ADDRESS_MEASURES[1], net::CERTIFICATE_MEASURE];
-
-const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
-}
 
 static PHASES: Metric = Metric::gauge(
     "probe_tcp_duration_seconds",

@@ -1,6 +1,6 @@
 //! The tables of what a download learns, and the metrics made from it; generations and libraries share them.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, Unit, joined};
+use crate::model::measure::{Fact, Kind, Measure, Metric, Series, Unit, joined};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
 
@@ -43,12 +43,12 @@ pub const MEDIA_FACT: Fact = Fact { key: MEDIA, about: "What the file is: contai
 
 /// The series of a transfer.
 pub const TRANSFER_SERIES: [Series; 6] = [
-    from(&FIRST_BYTE_METRIC, FIRST_BYTE),
-    from(&BYTES_METRIC, BYTES),
-    from(&THROUGHPUT_METRIC, THROUGHPUT),
-    from(&STALL_METRIC, LONGEST_STALL),
-    from(&DURATION_METRIC, MEDIA_DURATION),
-    from(&TIME_LEFT_METRIC, URL_TIME_LEFT),
+    Series::measured(&FIRST_BYTE_METRIC, FIRST_BYTE),
+    Series::measured(&BYTES_METRIC, BYTES),
+    Series::measured(&THROUGHPUT_METRIC, THROUGHPUT),
+    Series::measured(&STALL_METRIC, LONGEST_STALL),
+    Series::measured(&DURATION_METRIC, MEDIA_DURATION),
+    Series::measured(&TIME_LEFT_METRIC, URL_TIME_LEFT),
 ];
 
 /// The `download` probe's tables.
@@ -61,14 +61,6 @@ pub static KIND: Kind = Kind {
     series: &SERIES,
     infos: &net::TLS_INFOS,
 };
-
-const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
-}
-
-const fn from(metric: &'static Metric, key: &'static str) -> Series {
-    Series { metric, label: None, from: Source::Measure(key) }
-}
 
 static PHASES: Metric = Metric::gauge(
     "forewarn_download_phase_seconds",
@@ -95,7 +87,14 @@ static MEASURES: [Measure; 10] = joined(&[&TRANSFER_MEASURES, &net::ADDRESS_MEAS
 static FACTS: [Fact; 11] = joined(&[&[MEDIA_FACT], &net::CONNECTION_FACTS]);
 
 static SERIES: [Series; 16] = joined(&[
-    &[phase(LOCATE), phase(net::RESOLVE), phase(net::CONNECT), phase(net::TLS), phase(PROCESSING), phase(TRANSFER)],
+    &[
+        Series::phase(&PHASES, LOCATE),
+        Series::phase(&PHASES, net::RESOLVE),
+        Series::phase(&PHASES, net::CONNECT),
+        Series::phase(&PHASES, net::TLS),
+        Series::phase(&PHASES, PROCESSING),
+        Series::phase(&PHASES, TRANSFER),
+    ],
     &TRANSFER_SERIES,
     &net::ADDRESS_SERIES,
     &[net::CERTIFICATE_SERIES],

@@ -61,10 +61,6 @@ const fn pending(metric: &'static Metric, key: &'static str) -> Series {
     Series { metric, label: None, from: Source::Pending(key) }
 }
 
-const fn from(metric: &'static Metric, key: &'static str) -> Series {
-    Series { metric, label: None, from: Source::Measure(key) }
-}
-
 static STAGE_METRIC: Metric = Metric {
     name: "forewarn_generation_stage_seconds",
     help: "Time that jobs took in each stage, up to where they failed.",
@@ -155,10 +151,10 @@ static SERIES: [Series; 24] = joined(&[
         pending(&POSITION_METRIC, PLACE),
         pending(&OLDEST_METRIC, OLDEST),
         Series { metric: &SPENT_METRIC, label: Some(Label::Setting(UNIT, UNIT)), from: Source::Measure(SPENT) },
-        from(&FAILURES_METRIC, POLL_FAILURES),
-        from(&UNKNOWN_METRIC, UNKNOWN_STATES),
-        from(&BALANCE_METRIC, BALANCE),
-        from(&LOST_METRIC, CREDITS_LOST),
+        Series::measured(&FAILURES_METRIC, POLL_FAILURES),
+        Series::measured(&UNKNOWN_METRIC, UNKNOWN_STATES),
+        Series::measured(&BALANCE_METRIC, BALANCE),
+        Series::measured(&LOST_METRIC, CREDITS_LOST),
     ],
     &TRANSFER_SERIES,
 ]);

@@ -2,7 +2,7 @@
 //!
 //! Names shared with `blackbox_exporter` mean the same as there. Values are found elsewhere in this folder.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, joined};
+use crate::model::measure::{Fact, Kind, Measure, Metric, Series, joined};
 use crate::probe::net;
 
 /// From the request being sent to the first byte of the answer.
@@ -41,14 +41,6 @@ pub static KIND: Kind = Kind {
     series: &SERIES,
     infos: &net::TLS_INFOS,
 };
-
-const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
-}
-
-const fn from(metric: &'static Metric, key: &'static str) -> Series {
-    Series { metric, label: None, from: Source::Measure(key) }
-}
 
 static PHASES: Metric = Metric::gauge(
     "probe_http_duration_seconds",
@@ -96,19 +88,19 @@ static FACTS: [Fact; 12] = joined(&[
 
 static SERIES: [Series; 17] = joined(&[
     &[
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(PROCESSING),
-        phase(TRANSFER),
-        from(&STATUS_METRIC, STATUS),
-        from(&LENGTH_METRIC, CONTENT_LENGTH),
-        from(&BODY_METRIC, BODY_BYTES),
-        from(&REDIRECTS_METRIC, REDIRECTS),
-        from(&SSL_METRIC, HTTPS),
-        from(&VERSION_METRIC, HTTP_VERSION),
-        from(&MODIFIED_METRIC, LAST_MODIFIED),
-        from(&REGEX_METRIC, FAILED_DUE_TO_REGEX),
+        Series::phase(&PHASES, net::RESOLVE),
+        Series::phase(&PHASES, net::CONNECT),
+        Series::phase(&PHASES, net::TLS),
+        Series::phase(&PHASES, PROCESSING),
+        Series::phase(&PHASES, TRANSFER),
+        Series::measured(&STATUS_METRIC, STATUS),
+        Series::measured(&LENGTH_METRIC, CONTENT_LENGTH),
+        Series::measured(&BODY_METRIC, BODY_BYTES),
+        Series::measured(&REDIRECTS_METRIC, REDIRECTS),
+        Series::measured(&SSL_METRIC, HTTPS),
+        Series::measured(&VERSION_METRIC, HTTP_VERSION),
+        Series::measured(&MODIFIED_METRIC, LAST_MODIFIED),
+        Series::measured(&REGEX_METRIC, FAILED_DUE_TO_REGEX),
     ],
     &net::ADDRESS_SERIES,
     &[net::CERTIFICATE_SERIES],

@@ -1,6 +1,6 @@
 //! The tables of what the `library` probe learns, and the metrics made from it.
 
-use crate::model::measure::{Fact, Kind, Label, Measure, Metric, Series, Source, joined};
+use crate::model::measure::{Fact, Kind, Measure, Metric, Series, joined};
 use crate::probe::download::kind::{MEDIA_FACT, TRANSFER_MEASURES, TRANSFER_SERIES};
 use crate::probe::http::kind::{PROCESSING, TRANSFER};
 use crate::probe::net;
@@ -29,14 +29,6 @@ pub static KIND: Kind = Kind {
     infos: &net::TLS_INFOS,
 };
 
-const fn phase(name: &'static str) -> Series {
-    Series { metric: &PHASES, label: Some(Label::Value("phase", name)), from: Source::Phase(name) }
-}
-
-const fn from(metric: &'static Metric, key: &'static str) -> Series {
-    Series { metric, label: None, from: Source::Measure(key) }
-}
-
 static PHASES: Metric = Metric::gauge(
     "forewarn_library_phase_seconds",
     "Time taken by each phase of the library's check; a phase that was not entered is absent.",
@@ -63,16 +55,16 @@ static FACTS: [Fact; 12] = joined(&[
 
 static SERIES: [Series; 20] = joined(&[
     &[
-        phase(LIST),
-        phase(ITEM),
-        phase(net::RESOLVE),
-        phase(net::CONNECT),
-        phase(net::TLS),
-        phase(PROCESSING),
-        phase(TRANSFER),
-        from(&ITEMS_METRIC, ITEMS),
-        from(&NEWEST_METRIC, NEWEST),
-        from(&OLDEST_METRIC, OLDEST),
+        Series::phase(&PHASES, LIST),
+        Series::phase(&PHASES, ITEM),
+        Series::phase(&PHASES, net::RESOLVE),
+        Series::phase(&PHASES, net::CONNECT),
+        Series::phase(&PHASES, net::TLS),
+        Series::phase(&PHASES, PROCESSING),
+        Series::phase(&PHASES, TRANSFER),
+        Series::measured(&ITEMS_METRIC, ITEMS),
+        Series::measured(&NEWEST_METRIC, NEWEST),
+        Series::measured(&OLDEST_METRIC, OLDEST),
     ],
     &TRANSFER_SERIES,
     &net::ADDRESS_SERIES,

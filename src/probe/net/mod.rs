@@ -95,13 +95,12 @@ pub const CONNECTION_FACTS: [Fact; 10] = [
 /// The series of name lookup and address.
 pub const ADDRESS_SERIES: [Series; 3] = [
     Series { metric: &DNS_LOOKUP_TIME, label: None, from: Source::Phase(RESOLVE) },
-    Series { metric: &IP_PROTOCOL_METRIC, label: None, from: Source::Measure(IP_PROTOCOL) },
-    Series { metric: &IP_HASH_METRIC, label: None, from: Source::Measure(IP_HASH) },
+    Series::measured(&IP_PROTOCOL_METRIC, IP_PROTOCOL),
+    Series::measured(&IP_HASH_METRIC, IP_HASH),
 ];
 
 /// The series of the certificate.
-pub const CERTIFICATE_SERIES: Series =
-    Series { metric: &EARLIEST_EXPIRY, label: None, from: Source::Measure(CERTIFICATE_EXPIRY) };
+pub const CERTIFICATE_SERIES: Series = Series::measured(&EARLIEST_EXPIRY, CERTIFICATE_EXPIRY);
 
 /// The info metrics of a TLS session and its certificate.
 pub const TLS_INFOS: [Info; 4] = [

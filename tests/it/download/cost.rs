@@ -1,17 +1,14 @@
 //! What a download costs in memory, whatever the file's size.
 //!
-//! Measured in a process of its own, as in the hostile tests: this binary runs itself with one ignored test, which resets
-//! the kernel's high-water mark before each transfer and reads it after. Bytes are asserted, never time.
+//! Bytes are asserted, never time.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
-use forewarn::base::bounded::read_file;
 use forewarn::model::reason::{Blame, Reason};
 use serde_json::{Value, json};
 
 use super::{download, measure, serving};
+use crate::peers::alone::{memory_of, pass_alone};
 use crate::peers::files::{File, index_first};
 use crate::peers::probing::Inspect;
 use crate::peers::tcp::{Act, Peer, say};
@@ -21,17 +18,7 @@ const LIMIT: u64 = 4 * 1024;
 
 #[test]
 fn a_download_costs_a_few_mib_whatever_its_size() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["download::cost::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
-        // Memory that was freed goes back to the kernel at once, so that one transfer's cannot hide the next one's.
-        .env("MALLOC_ARENA_MAX", "1")
-        .env("MALLOC_MMAP_THRESHOLD_", "65536")
-        .env("MALLOC_TRIM_THRESHOLD_", "0")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "{text}");
+    pass_alone("download::cost::in_a_process_of_its_own");
 }
 
 /// A video of this size: a good one, and behind it a box of zeros that no player looks at.
@@ -44,12 +31,9 @@ fn long(size: u64) -> [Act; 3] {
 }
 
 async fn cost(peer: &Peer, settings: Value, bytes: f64) -> u64 {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let before = status("VmRSS:");
     let mut settings = settings;
     settings["url"] = peer.url("/").into();
-    let result = download(settings.clone()).await;
-    let cost = status("VmHWM:").saturating_sub(before);
+    let (cost, result) = memory_of(download(settings.clone())).await;
     assert!(measure(&result, "bytes") >= bytes, "{:?}", result.findings);
     if settings["expect"]["status"].is_null() {
         assert_ne!(result.outcome.as_str(), "failed", "{:?}", result.outcome);
@@ -86,11 +70,4 @@ async fn in_a_process_of_its_own() {
         println!("{cost:>8} KiB  {settings}");
         assert!(cost < LIMIT, "{settings} costs {cost} KiB");
     }
-}
-
-/// A line of `/proc/self/status`, in KiB.
-fn status(key: &str) -> u64 {
-    let text = String::from_utf8(read_file(Path::new("/proc/self/status"), 65_536).unwrap()).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here judges; the tests do.
 
+pub(crate) mod alone;
 pub(crate) mod authority;
 pub(crate) mod dns;
 pub(crate) mod files;

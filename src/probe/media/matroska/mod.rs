@@ -149,17 +149,18 @@ impl Walk {
             self.enter_cluster(Cluster::Until(end), body);
             return Ok(true);
         }
-        self.pass(reader, head.id, body, end).await
+        self.pass(reader, head.id, body, end).await?;
+        Ok(true)
     }
 
-    /// Looks into the element whose content goes from `body` to `end`, and goes behind it. Always true.
+    /// Looks into the element whose content goes from `body` to `end`, and goes behind it.
     async fn pass<S: Source>(
         &mut self,
         reader: &mut Reader<'_, S>,
         id: u32,
         body: u64,
         end: u64,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         let found_picture = self.look(reader, id, body, end - body).await;
         // Reading may have shown where the file ends, and what was found then is beside the point.
         if reader.end().is_some_and(|file| file < end) {
@@ -171,7 +172,7 @@ impl Walk {
             _ => end,
         };
         // What is jumped over must be seen to be there.
-        if reader.reaches(self.at).await? { Ok(true) } else { Err(reader.ends_in(body, self.at - body, "an element")) }
+        if reader.reaches(self.at).await? { Ok(()) } else { Err(reader.ends_in(body, self.at - body, "an element")) }
     }
 
     /// True when the rest of a cluster may be jumped over once it has shown a picture.
